@@ -1,0 +1,1 @@
+"""Commitments to integer tensors, and openings of claims about them."""
