@@ -5,9 +5,10 @@ PYTHON_MIN := 3.11
 PYTHON_MAX := 3.14
 
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(VENV)/bin
 PY := $(BIN)/python
-export PATH := $(BIN):$(PATH)
+# The workflow's rules call zkbench and python by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # The name of the NVIDIA GPU to install CUDA support for; `make GPU= <target>` installs none.
 ifeq ($(origin GPU),undefined)
@@ -56,34 +57,34 @@ $(VENV)/.created:
 
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "$(FOUND)"
-	@uv pip install --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)] || \
+	@$(BIN)/uv pip install --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)] || \
 	    $(PY) -m pip install $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]
 	@touch $@
 
 reproduce: $(STAMP)
-	snakemake all
+	$(BIN)/snakemake all
 
 test: $(STAMP)
-	pytest
+	$(BIN)/pytest
 
 bench: $(STAMP)
-	pytest benchmarks
+	$(BIN)/pytest benchmarks
 
 lint: $(STAMP)
-	ruff check .
-	ruff format --check .
-	mypy
-	snakefmt --check Snakefile experiments
-	snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile experiments
+	$(BIN)/snakemake --lint
 
 format: $(STAMP)
-	ruff check --fix .
-	ruff format .
-	snakefmt Snakefile experiments
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile experiments
 
 # Resolved for the oldest Python: the same versions have wheels for the newer ones.
 constraints: | $(VENV)/.created
-	uv pip compile --quiet --python-version $(PYTHON_MIN) --python-platform linux --all-extras \
+	$(BIN)/uv pip compile --quiet --python-version $(PYTHON_MIN) --python-platform linux --all-extras \
 	    --no-annotate --custom-compile-command "make constraints (UPGRADE=1: newest versions)" \
 	    $(if $(UPGRADE),--upgrade) --output-file constraints.txt pyproject.toml
 
