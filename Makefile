@@ -57,7 +57,8 @@ $(VENV)/.created:
 
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "$(FOUND)"
-	@$(BIN)/uv pip install --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)] || \
+	@{ test -x $(BIN)/uv && \
+	    $(BIN)/uv pip install --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]; } || \
 	    $(PY) -m pip install $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]
 	@touch $@
 

@@ -16,9 +16,10 @@ def why_no_gpu() -> str | None:
     from numba import config, cuda  # not at the top: it would cost every run 0.6 s
 
     if config.ENABLE_CUDASIM:
-        return "needs a CUDA GPU: this run simulates CUDA (NUMBA_ENABLE_CUDASIM)"
+        return "needs a CUDA GPU: this run simulates it (NUMBA_ENABLE_CUDASIM)"
     if not cuda.is_available():
-        return "needs a CUDA GPU: numba.cuda finds none"
+        error = (cuda.cuda_error() or "NVVM, CUDA's compiler, is missing").split("\n")
+        return f"needs a CUDA GPU: {' '.join(error).strip()}"
     return None
 
 
