@@ -82,3 +82,11 @@ def contract(
 def dot(target: Target, field: Field, a: Array, b: Array, length: int) -> object:
     """sum of a[i] * b[i] over ``length`` elements of E, as one element."""
     return field.unpack(target.reduce(kernels(field).dot, length, a, b))[0]
+
+
+def weighted_sum(
+    target: Target, field: Field, values: Array, rows: int, cols: int, row_weights: Array, col_weights: Array
+) -> object:
+    """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E."""
+    by_row = contract(target, field, values, rows, cols, 1, col_weights)
+    return dot(target, field, by_row, row_weights, rows)
