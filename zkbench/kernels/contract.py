@@ -20,6 +20,7 @@ _GPU_ITEMS = 1 << 18  # enough to fill a large GPU
 def kernels(field: Field) -> SimpleNamespace:
     ring = field.ext
     load, store, add, zero, mul = ring.load, ring.store, ring.add, ring.zero, ring.mul
+    mul_base = ring.mul_base
     mac, mac_zero, mac_reduce = ring.mac, ring.mac_zero, ring.mac_reduce
 
     @kernel(f"contract.chunk.{field.name}")
@@ -48,11 +49,23 @@ def kernels(field: Field) -> SimpleNamespace:
     def dot(i, acc, a, b):
         return (add(acc[0], mul(load(a, i), load(b, i))),)
 
-    @kernel(f"contract.scale_rows.{field.name}")
-    def scale_rows(i, table, scales, cols, out):
-        store(out, i, mul(load(table, i), load(scales, i // cols)))
+    @kernel(f"contract.dot_columns.{field.name}", ring, field.degree)
+    def dot_columns(i, acc, words, weights):
+        """Each word of an E element is an entry of its own base-field column."""
+        w = load(weights, i)
+        return (
+            add(acc[0], mul_base(w, words[2 * i])),
+            add(acc[1], mul_base(w, words[2 * i + 1])),
+        )
 
-    return SimpleNamespace(chunk=chunk, sum_chunks=sum_chunks, dot=dot, scale_rows=scale_rows)
+    @kernel(f"contract.add_scaled.{field.name}")
+    def add_scaled(i, table, other, scale):
+        """table[i] += scale * other[i]."""
+        store(table, i, add(load(table, i), mul(load(other, i), scale)))
+
+    return SimpleNamespace(
+        chunk=chunk, sum_chunks=sum_chunks, dot=dot, dot_columns=dot_columns, add_scaled=add_scaled
+    )
 
 
 def contract(
