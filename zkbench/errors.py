@@ -1,0 +1,9 @@
+"""Errors that a user can mend."""
+
+
+class UnusableInput(ValueError):
+    """What the user brought cannot be used: a file, a tensor, a value or an option.
+
+    The message is one sentence that names what is wrong and, where there is one, the remedy.
+    The command line prints it and ends with exit code 2.
+    """
