@@ -88,6 +88,8 @@ class FloatMLP:
         Raises `UnusableInput` where one of them overflows float64.
         """
         values = _checked_batch(np.asarray(x, dtype=np.float64), self.dims[0])
+        if not np.isfinite(values).all():
+            raise UnusableInput("input holds NaN or infinite values")
         outputs: list[Floats] = []
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             with np.errstate(over="ignore", invalid="ignore"):
@@ -338,7 +340,9 @@ def check_shift(shift: int) -> None:
         raise UnusableInput(f"shift is {shift!r}; it must be an integer in [1, {MAX_SHIFT}]")
 
 
-def _frozen(arrays: Sequence[ArrayLike], dtype: DTypeLike = None) -> tuple[NDArray[Any], ...]:
+def _frozen(
+    arrays: Sequence[ArrayLike], dtype: DTypeLike | None = None
+) -> tuple[NDArray[Any], ...]:
     copies = tuple(np.array(array, dtype=dtype, order="C") for array in arrays)
     for copy in copies:
         copy.setflags(write=False)
