@@ -130,6 +130,15 @@ def test_bias_that_cancels_its_product_fits():
     assert abs(int(integer.biases[0][0])) < 2**47
 
 
+def test_bias_that_outgrows_48_bits_costs_fraction_bits():
+    """Only above 2^17 inputs can products cancel a bias so large that 16-bit activations fit."""
+    size, number = 2**18, 1 - 2**-14
+    model, x = one_layer([[number] * size], [-size * number**2]), np.full((1, size), number)
+    integer = calibrate(model, x, headroom_bits=0)
+    assert 2**46 <= abs(int(integer.biases[0][0])) < 2**47
+    assert np.abs(integer.forward(integer.quantise_inputs(x)).quotients[0]).max() < 2**15
+
+
 @pytest.mark.parametrize("x", [np.zeros((3, 2)), np.full((3, 2), 0.7)], ids=["zero", "constant"])
 def test_zero_and_constant_inputs(x):
     model = one_layer([[0.3, -0.2], [0.1, 0.4]], [0.0, 0.0])
