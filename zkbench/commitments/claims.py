@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from zkbench.fields import Field
@@ -57,14 +56,8 @@ class VectorAxis:
     def extension(self, at: Sequence[Element], length: int) -> Element:
         total: Any = 0
         for i, value in enumerate(self.values):
-            total = total + value * _eq_at_index(at, i)
+            total = total + value * eq.eq_at(at, i)
         return total
-
-
-def _eq_at_index(point: Sequence[Element], index: int) -> Element:
-    """eq(point, bits of index)."""
-    factors = [w if (index >> k) & 1 else 1 - w for k, w in enumerate(point)]
-    return reduce(lambda a, b: a * b, factors, 1)
 
 
 AxisWeight = EqAxis | OnesAxis | VectorAxis

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ class LinearStack:
     is_output: bool
 
 
+def linear_stacks(dims: Sequence[int]) -> list[LinearStack]:
+    """Hidden layers by equal (d_in, d_out), in order of first appearance; the output alone.
+
+    dims: widths from the input to the output.
+    """
+    layers_of: dict[tuple[int, int], list[int]] = {}
+    for layer, shape in enumerate(pairwise(dims[:-1])):
+        layers_of.setdefault(shape, []).append(layer)
+    stacks = [LinearStack(tuple(layers), *shape, False) for shape, layers in layers_of.items()]
+    return [*stacks, LinearStack((len(dims) - 2,), dims[-2], dims[-1], True)]
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """All values of an integer forward pass; tuples run over the layers, arrays over the batch.
@@ -215,13 +228,8 @@ class IntegerMLP:
         return Trace(inputs, accumulators, quotients, remainders, labels)
 
     def stacks(self) -> list[LinearStack]:
-        """Hidden layers by equal (d_in, d_out), in order of first appearance; the output alone."""
-        layers_of: dict[tuple[int, int], list[int]] = {}
-        for layer, weight in enumerate(self.weights[:-1]):
-            layers_of.setdefault((weight.shape[0], weight.shape[1]), []).append(layer)
-        stacks = [LinearStack(tuple(layers), *shape, False) for shape, layers in layers_of.items()]
-        last = self.depth - 1
-        return [*stacks, LinearStack((last,), self.dims[-2], self.dims[-1], True)]
+        """See `linear_stacks`."""
+        return linear_stacks(self.dims)
 
     def save(self, path: PathLike) -> None:
         """Writes one safetensors file: `path`, or a file in it if it is a directory."""
