@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import defaultdict
 from typing import Any
 
@@ -40,9 +41,13 @@ class PooledMemory(driver.NumbaCUDAMemoryManager):
 
         def give_back() -> None:
             PooledMemory.in_use -= bucket
+            self.allocations.pop(int(pointer), None)
             self.free[bucket].append(pointer)
 
-        return driver.AutoFreePointer(self.context, pointer, size, finalizer=give_back).own()
+        context = weakref.proxy(self.context)
+        memory = driver.AutoFreePointer(context, pointer, size, finalizer=give_back)
+        self.allocations[int(pointer)] = memory
+        return memory.own()
 
     def _allocate(self, bucket: int) -> Any:
         try:
