@@ -85,4 +85,4 @@ class Field:
 
     def encode(self, elements: Sequence[Any]) -> bytes:
         """Canonical little-endian bytes of E elements."""
-        return self.pack(elements).astype("<u8").tobytes()
+        return b"".join(w.to_bytes(8, "little") for e in elements for w in e.coefficients)

@@ -24,7 +24,7 @@ from zkbench.jit import device
 
 Array = Any  # a flat array of the target: numpy.ndarray or a CUDA device array
 
-_SMALL = 1 << 9  # fewer items than this are not worth a thread of their own
+_SMALL = 1 << 11  # fewer items than this are not worth a thread of their own
 
 
 @cache

@@ -157,7 +157,8 @@ class LayerStatement(TableStatement):
     def _with_padding(self, words: Any) -> list[Element]:
         """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
         at_zero, lead = self.field.unpack(words)
-        return [at_zero + self.lam * (1 - self.weights.real_mass()), lead]
+        mass = self.weights.real_mass()
+        return [at_zero if mass is None else at_zero + self.lam * (1 - mass), lead]
 
     def _sum(self) -> list[Element]:
         weights = self.weights

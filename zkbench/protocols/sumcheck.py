@@ -28,7 +28,7 @@ from zkbench.proof import ProofRejected
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-_HOST_TAIL = 1 << 11  # pairs: below this a launch and its read-back cost more than the CPU's work
+_HOST_TAIL = 1 << 9  # pairs: below this a launch and its read-back cost more than the CPU's work
 _WHOLE_TABLE_BITS = 12  # axes of more variables have their eq table split in two
 _SUM_SHIFT = 62
 
@@ -134,13 +134,18 @@ class Weights:
         shift = self.group - 1
         return self.outer, self.num_high, self.suffix, 1 << shift, shift
 
-    def real_mass(self) -> Element:
-        """Sum of the eq factor over the real pairs of this round; all axes must have points."""
-        mass: Any = 1
+    def real_mass(self) -> Element | None:
+        """Sum of the eq factor over the real pairs of this round; None if all pairs are real.
+
+        All axes must have points.
+        """
+        mass: Any = None
         for axis in self.axes:
             current = axis.bind_lowest() if axis is self.axes[-1] else axis
-            if current.length != 1 << len(current.point or ()):
-                mass = mass * eq.truncated_eq(current.point or (), None, current.length)
+            point = current.point or ()
+            if current.length != 1 << len(point):
+                part = eq.truncated_eq(point, None, current.length)
+                mass = part if mass is None else mass * part
         return mass
 
     @property
