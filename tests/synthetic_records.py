@@ -94,7 +94,7 @@ def make_matmuls(target: str, products_per_s: float) -> list[Record]:
     return [
         make_record(
             "matmul",
-            {"rows": n, "inner": n, "columns": n, "num_layers": 1},
+            {"num_layers": 1, "batch": n, "d_in": n, "d_out": n},
             n * n,
             1e-3 + n**3 / products_per_s,
             target,

@@ -66,7 +66,7 @@ def test_proofs_that_differ_give_no_record() -> None:
 
 
 def test_a_crash_of_the_verifier_is_told_from_a_rejection() -> None:
-    with pytest.raises(BenchError, match="process failed .*ZeroDivisionError: verifier bug") as e:
+    with pytest.raises(BenchError, match=r"process failed .*ZeroDivisionError: verifier bug") as e:
         run_case("hash", {"num_values": 8, "behaviour": "crashing"}, repeats=1)
     assert not isinstance(e.value, NotVerified)
 
