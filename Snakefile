@@ -1,14 +1,11 @@
 # The digit classifier from training to verified proofs, the microbenchmarks, and every table,
 # figure and the report that come of them: `snakemake all`.
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version
 
 min_version("9.19")
 
 
 configfile: "experiments/config.yaml"
-
-
-validate(config, "experiments/schemas/config.schema.json")
 
 
 include: "experiments/rules/common.smk"

@@ -34,6 +34,8 @@ def target(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=BENCHMARKS)
 def case(request: pytest.FixtureRequest, target: str) -> Case:
+    if request.param not in SIZES:
+        pytest.fail(f"{request.param} has no small size in {__file__}")
     made = make_case(request.param, SIZES[request.param], target, 0)
     made.setup()
     return made

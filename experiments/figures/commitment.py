@@ -1,4 +1,4 @@
-"""Throughput of the commitment against size, alone and with an opening, with the published point."""
+"""Throughput of the commitment against size, with and without an opening; published point."""
 
 import pandas as pd
 from matplotlib import pyplot as plt

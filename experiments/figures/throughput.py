@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from style import BLACK, CYCLE, MARKERS, by_machine, powers_of_two, rate_interval
 
 
@@ -64,5 +66,11 @@ def draw_published(axes: Axes, published: pd.DataFrame, benchmark: str, what: st
 
 
 def legend_below(axes: Axes) -> None:
-    """Put the legend under the axes, one entry a line: it never hides a point."""
-    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=1)
+    """Put the legend under the axes, one entry a line, published points last."""
+    handles, labels = axes.get_legend_handles_labels()
+    entries = sorted(zip(handles, labels, strict=True), key=lambda entry: _is_point(entry[0]))
+    axes.figure.legend(*zip(*entries, strict=True), loc="outside lower left", ncols=1)
+
+
+def _is_point(handle: Artist) -> bool:
+    return isinstance(handle, Line2D)

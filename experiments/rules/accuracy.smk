@@ -11,7 +11,7 @@ rule accuracy:
     conda:
         "../envs/zkbench.yaml"
     params:
-        digits=WORK,
+        digits=folder_of("model"),
         shifts=config["shifts"],
     shell:
         "python {input.script} --digits {params.digits} --shifts {params.shifts} --out {output}"

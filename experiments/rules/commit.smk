@@ -14,7 +14,7 @@ rule commit:
         timing_slot=1,
         gpu=int(TARGET == "cuda"),
     params:
-        out=f"{WORK}/committed",
+        out=folder_of("commitment"),
         target=TARGET,
         seed=config["seed"],
         package=PACKAGE,

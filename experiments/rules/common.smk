@@ -5,14 +5,15 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from zkbench.bench.gpu import find_gpu
-from zkbench.bench.sheet import read_sheet
+from zkbench.bench.sheet import SheetRow, read_sheet
+from zkbench.bench.validation import check_against
+from zkbench.errors import UnusableInput
 
 WORK = "results/work/digits"
 RAW = "results/raw/local"
 LOGS = "results/work/logs"
 
 ROOT = Path(workflow.basedir)
-SHEET = read_sheet(ROOT / config["sheet"])
 COMMITTED_RECORDS = sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / "results/raw").rglob("*.jsonl")
@@ -29,6 +30,20 @@ wildcard_constraints:
     benchmark="[a-z_]+",
 
 
+def checked_sheet() -> list[SheetRow]:
+    """Check the config and read its run sheet; what is wrong is said in one sentence."""
+    try:
+        check_against(ROOT / "experiments/schemas/config.schema.json", config, "config")
+        return read_sheet(ROOT / config["sheet"])
+    except UnusableInput as error:
+        raise WorkflowError(str(error)) from None
+
+
+def folder_of(name: str):
+    """A parameter: the folder of the input or output called `name`."""
+    return lambda wildcards, input, output: Path({**input, **output}[name]).parent
+
+
 def targets() -> list[str]:
     gpu = find_gpu()
     if config["target"] == "cuda" and gpu is None:
@@ -39,7 +54,7 @@ def targets() -> list[str]:
 
 
 def package_digest() -> str:
-    """A measuring rule has this among its parameters: another package means measuring anew."""
+    """Hash of the package: among the parameters of all that measures, so as to measure anew."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "zkbench").rglob("*")):
         if path.suffix in (".py", ".json"):
@@ -52,6 +67,7 @@ def sheet_rows(benchmark: str, target: str) -> list[str]:
     return [f"{row} x{row.repeats} {row.machine}" for row in rows]
 
 
+SHEET = checked_sheet()
 TARGETS = targets()
 TARGET = TARGETS[-1]
 PACKAGE = package_digest()

@@ -13,7 +13,7 @@ rule inference:
         timing_slot=1,
         gpu=lambda wildcards: int(wildcards.target == "cuda"),
     params:
-        model=f"{WORK}/committed",
+        model=folder_of("commitment"),
         seed=config["seed"],
         repeats=config["repeats"],
         package=PACKAGE,

@@ -15,7 +15,7 @@ rule prove:
         timing_slot=1,
         gpu=int(TARGET == "cuda"),
     params:
-        model=f"{WORK}/committed",
+        model=folder_of("commitment"),
         target=TARGET,
         seed=config["seed"],
         package=PACKAGE,

@@ -9,7 +9,7 @@ rule train:
     conda:
         "../envs/zkbench.yaml"
     params:
-        out=WORK,
+        out=folder_of("model"),
         seed=config["seed"],
     shell:
         "python {input} --out {params.out} --seed {params.seed} > {log} 2>&1"

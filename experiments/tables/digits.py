@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from formats import Column, significant, write_table, yes_no
+from formats import Column, bits, significant, write_table, yes_no
 
 from zkbench.bench.records import read_records
 
@@ -17,9 +17,9 @@ COLUMNS = [
     Column("prove_s_min", "least", significant(3)),
     Column("prove_s_max", "most", significant(3)),
     Column("cold_prove_s", "first proof (s)", significant(3)),
-    Column("verify_s_median", "verify (s)", significant(3)),
+    Column("verify_s_median", "verify (ms)", significant(3, 1e-3)),
     Column("proof_bytes", "proof (kB)", significant(4, 1e3)),
-    Column("soundness_bits", "soundness (bits)", lambda value: f"{value:.1f}"),
+    Column("soundness_bits", "soundness (bits)", bits),
     Column("zero_knowledge", "zero-knowledge", yes_no),
     Column("host_peak_bytes", "host memory (MB)", significant(3, MB)),
     Column("device_peak_bytes", "GPU memory (MB)", significant(3, MB)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ def _leading(number: float) -> int:
 
 def percent(value: Any) -> str:
     return f"{100 * float(value):.2f}"
+
+
+def bits(value: Any) -> str:
+    """Round down: a soundness is never overstated."""
+    return f"{math.floor(10 * float(value)) / 10:.1f}"
 
 
 def yes_no(value: Any) -> str:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from formats import Column, significant, write_table
+from formats import Column, bits, significant, write_table
 
 from zkbench.bench.records import flatten, iterate_records
 
@@ -16,10 +16,10 @@ COLUMNS = [
     Column("prove_s_median", "prove (s)", significant(3)),
     Column("prove_s_q1", "lower quartile", significant(3)),
     Column("prove_s_q3", "upper quartile", significant(3)),
-    Column("values_per_s", "10^6 values/s", significant(3, 1e6)),
-    Column("verify_s_median", "verify (s)", significant(3)),
+    Column("values_per_s", "million values/s", significant(3, 1e6)),
+    Column("verify_s_median", "verify (ms)", significant(3, 1e-3)),
     Column("proof_bytes", "proof (kB)", significant(4, 1e3)),
-    Column("soundness_bits", "soundness (bits)", lambda value: f"{value:.1f}"),
+    Column("soundness_bits", "soundness (bits)", bits),
 ]
 
 

@@ -13,7 +13,7 @@ COLUMNS = [
     Column("hardware", "hardware"),
     Column("values", "values", lambda value: f"{value:,}"),
     Column("prove_s", "time (s)", significant(3)),
-    Column("values_per_s", "10^6 values/s", significant(3, 1e6)),
+    Column("values_per_s", "million values/s", significant(3, 1e6)),
     Column("source", "source"),
 ]
 

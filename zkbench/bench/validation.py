@@ -11,6 +11,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from zkbench.errors import UnusableInput
+
 HERE = Path(__file__).parent
 
 
@@ -18,6 +20,12 @@ HERE = Path(__file__).parent
 def packaged_validator(name: str) -> Draft202012Validator:
     """Return the validator of a schema that ships with this package."""
     return Draft202012Validator(json.loads((HERE / name).read_text()))
+
+
+def check_against(schema: Path, instance: Any, name: str) -> None:
+    """Raise `UnusableInput` with one sentence unless `instance` fits the schema in that file."""
+    if error := first_error(Draft202012Validator(json.loads(schema.read_text())), instance):
+        raise UnusableInput(f"{name}: {error}")
 
 
 def first_error(validator: Draft202012Validator, instance: Any) -> str | None:
