@@ -56,12 +56,12 @@ def _introduction(records: pd.DataFrame) -> str:
     secrecy = "All proofs are zero-knowledge."
     if not records["zero_knowledge"].all():
         secrecy = "The proofs are sound but **not zero-knowledge**."
-    bits = records["soundness_bits"].min()
+    bits = math.floor(10 * records["soundness_bits"].min()) / 10
     return (
         "# zkbench: report\n\n"
         f"{len(records)} records, each of a run whose proof was accepted by a verifier in a "
         f"separate process on the CPU. {secrecy} The least soundness among them is "
-        f"{math.floor(10 * bits) / 10:.1f} bits. All raw samples are in the records; times here are of warm runs "
+        f"{bits:.1f} bits. All raw samples are in the records; times here are of warm runs "
         "unless it is said otherwise."
     )
 

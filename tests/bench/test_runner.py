@@ -50,7 +50,7 @@ def test_sampling_goes_on_for_the_time_asked() -> None:
     assert len(record["samples"]["prove_s"]) > 1
 
 
-def test_the_verifier_runs_in_another_process_and_sees_no_gpu() -> None:
+def test_the_verifying_process_sees_no_gpu() -> None:
     environment = runner._verifier_environment()
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
 

@@ -21,7 +21,10 @@ class Case(Protocol):
     Attributes
     ----------
     benchmark: name of the benchmark, as registered in `zkbench.bench.cases`.
-    params: everything that defines the run, as JSON; part of the record's identity.
+    params: everything that defines the run, as JSON; part of the record's identity. They may be
+        more than the case was made from (defaults), and hold what a file contains in place of
+        its path. The figures read `batch` of an inference, and `num_layers`, `batch`, `d_in` and
+        `d_out` of a matmul.
     values: number of values processed by one proof; throughput is `values` / proving time.
     seed: seed of the inputs and of the prover.
     target: "cpu" or "cuda", where the prover runs.
