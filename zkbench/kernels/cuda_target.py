@@ -68,6 +68,7 @@ class CudaTarget:
         cuda.set_memory_manager(PooledMemory)
         self.device = cuda.get_current_device()
         self.multiprocessors = self.device.MULTIPROCESSOR_COUNT
+        self.parallel_items = 1024 * self.multiprocessors
         self._partials: dict[int, tuple[Array, np.ndarray]] = {}
 
     def empty(self, length: int, dtype: Any = np.uint64) -> Array:
