@@ -61,7 +61,7 @@ def device(identifier: str, **options: Any) -> Callable[[Callable], Any]:
     """
 
     def decorate(function: Callable) -> Any:
-        compiled = numba.njit(**options)(function)
+        compiled = numba.njit(forceinline=True, _nrt=False, **options)(function)
         compiled._set_uuid(f"zkbench.{identifier}")
         return compiled
 

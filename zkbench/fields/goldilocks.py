@@ -28,7 +28,7 @@ _P = np.uint64(MODULUS)
 _EPSILON = np.uint64(2**32 - 1)  # 2^64 mod p
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
-_SEVEN = np.uint64(NONRESIDUE)
+_3, _61 = np.uint64(3), np.uint64(61)
 _32 = np.uint64(32)
 
 
@@ -148,12 +148,46 @@ def sub2(a, b):
     return sub(a[0], b[0]), sub(a[1], b[1])
 
 
+@device("goldilocks.add_wide")
+def add_wide(a, b):
+    """Sum of two 192-bit numbers (low, high, top)."""
+    low = a[0] + b[0]
+    high = a[1] + b[1]
+    carried = high + (_ONE if low < a[0] else _ZERO)
+    top = a[2] + b[2] + (_ONE if high < a[1] else _ZERO) + (_ONE if carried < high else _ZERO)
+    return low, carried, top
+
+
+@device("goldilocks.times_seven")
+def times_seven(low, high):
+    """7 (low + 2^64 high) as 192 bits: eight times less once."""
+    low8 = low << _3
+    high8 = (high << _3) | (low >> _61)
+    low7 = low8 - low
+    borrow = _ONE if low8 < low else _ZERO
+    high7 = high8 - high - borrow
+    borrowed = high8 < high or (high8 == high and borrow == _ONE)
+    return low7, high7, (high >> _61) - (_ONE if borrowed else _ZERO)
+
+
+@device("goldilocks.reduce_top")
+def reduce_top(a):
+    """192 bits with a small top word, modulo p: 2^128 = -2^32."""
+    r = reduce_wide(a[0], a[1])
+    t = a[2] << _32
+    return r - t - (_EPSILON if r < t else _ZERO)
+
+
 @device("goldilocks2.mul")
 def mul2(a, b):
-    low = mul(a[0], b[0])
-    high = mul(a[1], b[1])
-    cross = add(mul(a[0], b[1]), mul(a[1], b[0]))
-    return add(low, mul(high, _SEVEN)), cross
+    """Schoolbook, products summed before they are reduced: four wide products, two reductions."""
+    low = mul_wide(a[0], b[0])
+    high = mul_wide(a[1], b[1])
+    left = mul_wide(a[0], b[1])
+    right = mul_wide(a[1], b[0])
+    constant = add_wide((low[0], low[1], _ZERO), times_seven(high[0], high[1]))
+    linear = add_wide((left[0], left[1], _ZERO), (right[0], right[1], _ZERO))
+    return reduce_top(constant), reduce_top(linear)
 
 
 @device("goldilocks2.canonical")

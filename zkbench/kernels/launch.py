@@ -84,7 +84,7 @@ def _sum_rows(ring: Arithmetic) -> Any:
     """CPU function: sum the rows of a (rows x width elements) table into its first row."""
     add, load, store = ring.add, ring.load, ring.store
 
-    @numba.njit(nogil=True, cache=True)
+    @numba.njit(nogil=True, cache=True, _nrt=False)
     def sum_rows(table, rows, width):
         for column in range(width):
             total = load(table, column)
@@ -115,7 +115,7 @@ class Kernel:
     def _cpu_map(self) -> Any:
         body = self.body
 
-        @numba.njit(nogil=True, cache=True)
+        @numba.njit(nogil=True, cache=True, _nrt=False)
         def cpu_map(start, stop, *args):
             for i in range(start, stop):
                 body(i, *args)
@@ -127,7 +127,7 @@ class Kernel:
         body = self.body
         zeros, _, write = accumulator(self.ring, self.width)
 
-        @numba.njit(nogil=True, cache=True)
+        @numba.njit(nogil=True, cache=True, _nrt=False)
         def cpu_reduction(start, stop, slot, partial, *args):
             total = zeros()
             for i in range(start, stop):

@@ -1,0 +1,1 @@
+"""Interactive proofs made non-interactive by a transcript: one protocol, one file."""

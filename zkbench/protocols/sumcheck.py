@@ -1,0 +1,340 @@
+"""The sumcheck protocol: the one loop that every other protocol runs.
+
+Claim: sum over x of eq(w, x) p(x) = c, where p is a polynomial of the given degree in each variable,
+made of multilinear tables; axes without a point w are summed plainly. The verifier ends with the
+random point rho and the value p(rho) that the caller must still check against the tables.
+
+Round i sends q_i(0), its leading coefficient and, for degree 3, q_i(-1), where
+q_i(X) = sum over x' of eq(w_{>i}, x') p(rho_{<i}, X, x'): the factor eq(w_i, X) is known to both
+sides and never sent (Gruen, ePrint 2024/108, section 3.2). q_i(1) follows from the claim. The
+factors eq(w_j, rho_j) of bound variables cancel on both sides and are dropped.
+
+Rounds: the number of variables. Soundness error: (degree + 1) / |E| a round. Prover: a constant
+number of multiplications in E for each table entry. Verifier: a few for each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol
+
+from zkbench.fields import Field
+from zkbench.kernels import eq
+from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.sumcheck import kernels
+from zkbench.proof import ProofRejected
+from zkbench.transcript import ProverTranscript, VerifierTranscript
+
+Element = Any
+_HOST_TAIL = 1 << 11  # pairs: below this a launch and its read-back cost more than the CPU's work
+_WHOLE_TABLE_BITS = 12  # axes of more variables have their eq table split in two
+_SUM_SHIFT = 62
+
+
+def num_variables(length: int) -> int:
+    """Variables of an axis of ``length`` entries: ceil(log2 length)."""
+    return (length - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a tensor: ``length`` real entries, zero-extended to the next power of two.
+
+    ``point`` (little-endian, ``num_variables(length)`` elements) weights the axis by eq(point, .);
+    None sums it plainly.
+    """
+
+    length: int
+    point: tuple[Element, ...] | None = None
+
+    @property
+    def variables(self) -> int:
+        return num_variables(self.length)
+
+    def bind_lowest(self) -> Axis:
+        """The axis left over when its lowest variable is bound."""
+        return Axis((self.length + 1) // 2, None if self.point is None else self.point[1:])
+
+
+def split_point(point: Sequence[Element], shape: Sequence[int]) -> list[tuple[Element, ...]]:
+    """Cut a little-endian point over all variables into one point an axis (first axis first)."""
+    points, start = [], 0
+    for length in reversed(shape):
+        stop = start + num_variables(length)
+        points.append(tuple(point[start:stop]))
+        start = stop
+    return points[::-1]
+
+
+def axes_at(shape: Sequence[int], point: Sequence[Element]) -> list[Axis]:
+    """The axes of a tensor of this shape, all weighted by eq at ``point``."""
+    return [Axis(n, p) for n, p in zip(shape, split_point(point, shape), strict=True)]
+
+
+class Weights:
+    """Tables of the eq factor above the current variable, for the kernels; lowest variable first."""
+
+    def __init__(self, target: Target, field: Field, axes: Sequence[Axis]) -> None:
+        self.target, self.field = target, field
+        self.axes = [axis for axis in axes if axis.variables]
+        if self.axes:
+            self._enter_group()
+
+    @property
+    def num_rounds(self) -> int:
+        return sum(axis.variables for axis in self.axes)
+
+    @property
+    def cols(self) -> int:
+        return self.axes[-1].length
+
+    @property
+    def rows(self) -> int:
+        return reduce(lambda n, axis: n * axis.length, self.axes[:-1], 1)
+
+    def _enter_group(self) -> None:
+        """Tables for the lowest variables of the current axis, and one for everything above."""
+        axis = self.axes[-1]
+        bits = axis.variables
+        self.group = bits if bits <= _WHOLE_TABLE_BITS else (bits + 1) // 2
+        if axis.point is None:
+            self.group, self.num_high = bits, 1
+            self.suffix = self.target.to_device(self.field.pack([1, 1]))
+            self.outer = self._outer([])
+            return
+        self.suffix = eq.suffix_tables(self.target, self.field, axis.point[: self.group])
+        self.num_high = -(-axis.length >> self.group)
+        rest = [Axis(self.num_high, axis.point[self.group :])] if self.group < bits else []
+        self.outer = self._outer(rest)
+
+    def _outer(self, rest: list[Axis]) -> Array:
+        table, length = None, 1
+        for axis in [*self.axes[:-1], *rest]:
+            next_table = self._axis_table(axis)
+            if table is None:
+                table = next_table
+            else:
+                table = eq.outer_product(
+                    self.target, self.field, table, length, next_table, axis.length
+                )
+            length *= axis.length
+        return self.target.to_device(self.field.pack([1])) if table is None else table
+
+    def _axis_table(self, axis: Axis) -> Array:
+        if axis.point is None:
+            return self.target.to_device(self.field.pack([1] * axis.length))
+        return eq.eq_table(self.target, self.field, axis.point, axis.length)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """(outer, num_high, suffix, base, shift), see kernels/sumcheck.py."""
+        if self.axes[-1].point is None:
+            return self.outer, 1, self.suffix, 1, _SUM_SHIFT
+        shift = self.group - 1
+        return self.outer, self.num_high, self.suffix, 1 << shift, shift
+
+    def real_mass(self) -> Element:
+        """Sum of the eq factor over the real pairs of this round; all axes must have points."""
+        mass: Any = 1
+        for axis in self.axes:
+            current = axis.bind_lowest() if axis is self.axes[-1] else axis
+            if current.length != 1 << len(current.point or ()):
+                mass = mass * eq.truncated_eq(current.point or (), None, current.length)
+        return mass
+
+    @property
+    def ends_axis(self) -> bool:
+        """Whether the next variable is the last one of its axis."""
+        return self.axes[-1].variables == 1
+
+    def advance(self) -> None:
+        """Bind the current variable."""
+        self.axes[-1] = self.axes[-1].bind_lowest()
+        self.group -= 1
+        if self.axes[-1].variables == 0:
+            self.axes.pop()
+            if self.axes:
+                self._enter_group()
+        elif self.group == 0:
+            self._enter_group()
+
+
+class Statement(Protocol):
+    """What a sumcheck is run on: it computes rounds and binds variables."""
+
+    num_rounds: int
+
+    def round(self, challenge: Element | None) -> list[Element]:
+        """Bind the variable of the round before, if any, then [q(0), lead, (q(-1))]."""
+
+    def finish(self, challenge: Element | None) -> list[Element]:
+        """Bind the last variable; the values of the tables at the point."""
+
+
+class TableStatement:
+    """Tables on a target that shrink by half a round and move to the CPU when they are small."""
+
+    width = 1  # elements a table entry
+
+    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+        self.target, self.field, self.tables = target, field, list(tables)
+        self.weights = Weights(target, field, axes)
+        self.num_rounds = self.weights.num_rounds
+        if self.num_rounds == 0:
+            self._move_to_host()
+
+    def _move_to_host(self) -> None:
+        if self.target is not cpu_target():
+            self.tables = [self.target.to_host(table) for table in self.tables]
+            self.target = cpu_target()
+            self.weights = Weights(self.target, self.field, self.weights.axes)
+
+    def _move_if_small(self) -> None:
+        weights = self.weights
+        if weights.rows * weights.cols <= 2 * _HOST_TAIL:
+            self._move_to_host()
+
+    def _allocate(self, entries: int) -> list[Array]:
+        words = entries * self.width * self.field.ext.limbs
+        return [self.target.empty(words) for _ in self.tables]
+
+    def round(self, challenge: Element | None) -> list[Element]:
+        if challenge is None:
+            self._move_if_small()
+            return self._sum()
+        if self.weights.ends_axis:
+            self._bind(challenge)
+            self._move_if_small()
+            return self._sum()
+        return self._bind_and_sum(challenge)
+
+    def finish(self, challenge: Element | None) -> list[Element]:
+        if challenge is not None:
+            self._bind(challenge)
+        self._move_to_host()
+        values = [self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables]
+        return [element for table in values for element in table]
+
+    def _sum(self) -> list[Element]:
+        raise NotImplementedError
+
+    def _bind(self, challenge: Element) -> None:
+        raise NotImplementedError
+
+    def _bind_and_sum(self, challenge: Element) -> list[Element]:
+        raise NotImplementedError
+
+
+class ProductStatement(TableStatement):
+    """p = product of two or three multilinear tables, each rows x cols elements of E."""
+
+    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+        self.kernels = kernels(field)
+        super().__init__(target, field, tables, axes)
+
+    def _sum(self) -> list[Element]:
+        weights = self.weights
+        half = (weights.cols + 1) // 2
+        words = self.target.reduce(
+            self.kernels.round[len(self.tables)],
+            weights.rows * half,
+            *self.tables,
+            weights.cols,
+            half,
+            *weights.arguments(),
+        )
+        return self.field.unpack(words)
+
+    def _bind(self, challenge: Element) -> None:
+        cols, rows = self.weights.cols, self.weights.rows
+        half = (cols + 1) // 2
+        folded = self._allocate(rows * half)
+        for table, out in zip(self.tables, folded, strict=True):
+            scalar = self.field.scalar(challenge)
+            self.target.map(self.kernels.fold, rows * half, table, out, cols, half, scalar)
+        self.tables = folded
+        self.weights.advance()
+
+    def _bind_and_sum(self, challenge: Element) -> list[Element]:
+        cols, rows = self.weights.cols, self.weights.rows
+        half, quarter = (cols + 1) // 2, (cols + 3) // 4
+        folded = self._allocate(rows * half)
+        self.weights.advance()
+        words = self.target.reduce(
+            self.kernels.fold_round[len(self.tables)],
+            rows * quarter,
+            *self.tables,
+            *folded,
+            cols,
+            half,
+            quarter,
+            self.field.scalar(challenge),
+            *self.weights.arguments(),
+        )
+        self.tables = folded
+        self._move_if_small()
+        return self.field.unpack(words)
+
+
+class WeightedSum:
+    """The sum of statements with the same variables, each times a known coefficient."""
+
+    def __init__(self, terms: Sequence[tuple[Element, Statement]]) -> None:
+        self.terms = terms
+        self.num_rounds = terms[0][1].num_rounds
+
+    def round(self, challenge: Element | None) -> list[Element]:
+        rounds = [[c * v for v in statement.round(challenge)] for c, statement in self.terms]
+        return [reduce(lambda a, b: a + b, values) for values in zip(*rounds, strict=True)]
+
+    def finish(self, challenge: Element | None) -> list[Element]:
+        return [v for _, statement in self.terms for v in statement.finish(challenge)]
+
+
+@dataclass(frozen=True)
+class Sumcheck:
+    """The loop. ``degree``: of p in each variable (2 or 3)."""
+
+    field: Field
+    degree: int = 2
+
+    def prove(self, transcript: ProverTranscript, statement: Statement) -> tuple[list[Element], list[Element]]:
+        """Returns (point, values of the tables there); the caller sends what the verifier needs."""
+        point: list[Element] = []
+        challenge = None
+        for _ in range(statement.num_rounds):
+            transcript.send("round", statement.round(challenge))
+            challenge = transcript.challenge("round")
+            point.append(challenge)
+        return point, statement.finish(challenge)
+
+    def verify(
+        self, transcript: VerifierTranscript, claim: Element, axes: Sequence[Axis]
+    ) -> tuple[list[Element], Element]:
+        """Returns (point, p(point) as it must be), lowest variable of the last axis first."""
+        point: list[Element] = []
+        for axis in reversed(axes):
+            for k in range(axis.variables):
+                values = transcript.receive("round", self.degree)
+                challenge = transcript.challenge("round")
+                w = None if axis.point is None else axis.point[k]
+                claim = self._next_claim(claim, values, w, challenge)
+                point.append(challenge)
+        return point, claim
+
+    def _next_claim(self, claim: Element, values: list[Element], w: Element | None, r: Element) -> Element:
+        """q(r), where (1 - w) q(0) + w q(1) = claim, or q(0) + q(1) = claim if w is None."""
+        at_zero, lead = values[0], values[1]
+        if w is None:
+            at_one = claim - at_zero
+        elif w == 0:
+            raise ProofRejected("a challenge is zero where the protocol divides by it")
+        else:
+            at_one = (claim - (1 - w) * at_zero) / w
+        rise = at_one - at_zero
+        if self.degree == 2:
+            return at_zero + r * (rise - lead + r * lead)
+        inverse_two = (self.field.modulus + 1) // 2
+        square = (rise + values[2] - at_zero) * inverse_two
+        return at_zero + r * (rise - square - lead + r * (square + r * lead))
