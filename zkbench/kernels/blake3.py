@@ -45,7 +45,7 @@ _IV0, _IV1, _IV2, _IV3, _IV4, _IV5, _IV6, _IV7 = (
 )
 
 
-@device("blake3.mix", forceinline=True)
+@device("blake3.mix")
 def _mix(a, b, c, d, x, y):
     """The quarter round G; 32-bit sums, which Numba would widen, are cut back at once."""
     a = np.uint32(a + b + x)
@@ -63,7 +63,7 @@ def _mix(a, b, c, d, x, y):
     return a, b, c, d
 
 
-@device("blake3.round", forceinline=True)
+@device("blake3.round")
 def _round(v, m):
     """One round: columns, then diagonals."""
     v0, v4, v8, v12 = _mix(v[0], v[4], v[8], v[12], m[0], m[1])
@@ -77,7 +77,7 @@ def _round(v, m):
     return v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14, v15
 
 
-@device("blake3.permute", forceinline=True)
+@device("blake3.permute")
 def _permute(m):
     """The message words in the next round's order."""
     return (
@@ -100,17 +100,17 @@ def _permute(m):
     )
 
 
-@device("blake3.low", forceinline=True)
+@device("blake3.low")
 def _low(word):
     return np.uint32(word)
 
 
-@device("blake3.high", forceinline=True)
+@device("blake3.high")
 def _high(word):
     return np.uint32(word >> _32)
 
 
-@device("blake3.join", forceinline=True)
+@device("blake3.join")
 def _join(low, high):
     return np.uint64(low) | (np.uint64(high) << _32)
 
