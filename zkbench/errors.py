@@ -1,5 +1,9 @@
-"""What users are told when their input cannot be used."""
+"""Errors that a user can mend."""
 
 
 class UnusableInput(ValueError):
-    """A file, number or option that cannot be used; the message says what to do. Exit code 2."""
+    """What the user brought cannot be used: a file, a tensor, a value or an option.
+
+    The message is one sentence that names what is wrong and, where there is one, the remedy.
+    The command line prints it and ends with exit code 2.
+    """

@@ -49,6 +49,11 @@ class Commitment:
     def num_columns(self) -> int:
         return self.layout.num_columns(self.code.log_rows)
 
+    @property
+    def names(self) -> list[str]:
+        """The committed tensors."""
+        return list(self.layout.shapes)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "field": self.code.field.name,
@@ -100,14 +105,15 @@ def commit(
     target: Target,
     code: Code,
     tensors: Mapping[str, Any],
-    shapes: Mapping[str, Sequence[int]] | None = None,
+    shapes: Mapping[str, Sequence[int]],
 ) -> ProverData:
     """Commit to tensors: arrays of the host or of the target, signed integers or words of F.
 
-    ``shapes``: shapes of those that are flat (arrays of a target); others know their own.
+    Arrays may be flat (those of a target are); raises ValueError if a size does not fit its shape.
     """
-    known = {name: tuple((shapes or {}).get(name, array.shape)) for name, array in tensors.items()}
-    layout = Layout.of(known)
+    layout = Layout.of(shapes)
+    if set(tensors) != set(shapes):
+        raise ValueError("the tensors to commit to and their shapes have different names")
     for slot in layout.slots:
         if math.prod(tensors[slot.name].shape) != slot.size:
             raise ValueError(f"tensor {slot.name!r} does not have the shape {slot.shape}")

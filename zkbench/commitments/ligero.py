@@ -35,7 +35,8 @@ import numpy as np
 from blake3 import blake3
 
 from zkbench.commitments import interleaved, merkle
-from zkbench.commitments.claims import Claim, PointTables
+from zkbench.commitments.claims import Claim
+from zkbench.commitments.dense_weights import PointTables, accumulate, evaluate
 from zkbench.commitments.interleaved import Code, Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.unification import DenseProduct
@@ -102,19 +103,24 @@ class Ligero:
 
     def commit(
         self,
-        tensors: Mapping[str, Any],
         target: Target,
+        tensors: Mapping[str, Any],
         shapes: Mapping[str, Sequence[int]] | None = None,
     ) -> ProverData:
         """Commit to tensors, see ``interleaved.commit``."""
-        sizes = {name: (shapes or {}).get(name, array.shape) for name, array in tensors.items()}
-        return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, shapes)
+        sizes = shapes or {name: array.shape for name, array in tensors.items()}
+        return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
+
+    def commitment(self, root: bytes, shapes: Mapping[str, Sequence[int]]) -> Commitment:
+        """What the verifier takes a received root for: a commitment to tensors of these shapes."""
+        layout = Layout.of(shapes)
+        return Commitment(root, layout, self.code(layout.num_values))
 
     def prove(
         self,
         transcript: ProverTranscript,
-        openings: Sequence[tuple[ProverData, Sequence[Claim]]],
         target: Target,
+        openings: Sequence[tuple[ProverData, Sequence[Claim]]],
     ) -> None:
         """Prove all claims on all commitments; raises ValueError for claims that fit no tensor."""
         for data, claims in openings:
@@ -167,7 +173,7 @@ class Ligero:
         scale = self.field.element(1)
         for claim in claims:
             slot = layout.slot(claim.tensor)
-            claim.functional.accumulate(target, self.field, slot, scale, weights)
+            accumulate(target, self.field, slot, claim.functional, scale, weights)
             scale = scale * gamma
         statement = DenseProduct(target, self.field, data.dense, weights, layout.num_values)
         point, _ = Sumcheck(self.field).prove(transcript, statement)
@@ -194,7 +200,7 @@ class Ligero:
         weight = self.field.element(0)
         for claim, scale in zip(claims, scales, strict=True):
             slot = layout.slot(claim.tensor)
-            weight = weight + scale * claim.functional.evaluate(tables, slot)
+            weight = weight + scale * evaluate(tables, slot, claim.functional)
         selector = eq.eq_table(
             cpu_target(), self.field, point[code.log_rows :], commitment.num_columns
         )

@@ -27,6 +27,24 @@ def map_over(body: Any) -> Callable:
     return cuda_map
 
 
+@device("scatter.add.cuda")
+def atomic_add(table, index, value):
+    cuda.atomic.add(table, index, value)
+
+
+def scatter_over(body: Any) -> Callable:
+    """Kernel (n, table, args): body(i, table, 0, *args) for every i < n."""
+
+    def cuda_scatter(n, table, args):
+        i = cuda.grid(1)
+        stride = cuda.gridsize(1)
+        while i < n:
+            body(i, table, 0, *args)
+            i += stride
+
+    return cuda_scatter
+
+
 def reduction(body: Any, ring: Arithmetic, width: int) -> Callable:
     """Kernel (n, partial, args): each block writes the sum of its accumulators to its own slot."""
     from zkbench.kernels.launch import accumulator

@@ -10,7 +10,7 @@ from numba import cuda
 from numba.cuda.cudadrv import driver
 
 from zkbench.kernels.cuda_shells import REDUCTION_THREADS, blocks_for
-from zkbench.kernels.launch import Array, Kernel, _sum_rows
+from zkbench.kernels.launch import Array, Kernel, Scatter, _sum_rows
 
 _MAP_THREADS = 256
 
@@ -96,6 +96,13 @@ class CudaTarget:
         if n > 0:
             blocks = blocks_for(n, _MAP_THREADS, 32 * self.multiprocessors)
             kernel.cuda[blocks, _MAP_THREADS](n, args)
+
+    def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Array:
+        """A table of ``size`` uint64 words into which body(i, ...) has added for every i < n."""
+        table = self.zeros(size)
+        blocks = blocks_for(n, _MAP_THREADS, 32 * self.multiprocessors)
+        scatter.cuda[blocks, _MAP_THREADS](n, table, args)
+        return table
 
     def reduce(self, kernel: Kernel, n: int, *args: Any) -> np.ndarray:
         """Sum of the accumulators over i < n: flat canonical words of ``width`` elements."""

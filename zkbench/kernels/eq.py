@@ -83,6 +83,14 @@ def suffix_tables(target: Target, field: Field, point: Sequence[Any]) -> Array:
     return out
 
 
+def eq_at(point: Sequence[Any], index: int) -> Any:
+    """eq(point, bits of index); index bit k <-> point[k]."""
+    value: Any = 1
+    for k, w in enumerate(point):
+        value = value * (w if (index >> k) & 1 else 1 - w)
+    return value
+
+
 def truncated_eq(a: Sequence[Any], b: Sequence[Any] | None, length: int) -> Any:
     """sum over i < length of eq(a, i) eq(b, i), or of eq(a, i) if b is None, in O(len(a)).
 

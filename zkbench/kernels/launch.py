@@ -162,6 +162,47 @@ def kernel(name: str, ring: Arithmetic | None = None, width: int = 0) -> Callabl
     return decorate
 
 
+@device("scatter.add.cpu")
+def _plain_add(table, index, value):
+    table[index] += value
+
+
+class Scatter:
+    """A body that adds integers into a table: ``make_body(add)`` gives body(i, table, base, *args).
+
+    The two targets differ in how they add: each CPU thread into its own copy, CUDA atomically.
+    """
+
+    registry: dict[str, Scatter] = {}
+
+    def __init__(self, name: str, make_body: Callable[[Any], Any]) -> None:
+        self.name, self.make_body = name, make_body
+        Scatter.registry[name] = self
+
+    @cached_property
+    def cpu(self) -> Any:
+        body = self.make_body(_plain_add)
+
+        @numba.njit(nogil=True, cache=True, _nrt=False)
+        def cpu_scatter(start, stop, table, base, *args):
+            for i in range(start, stop):
+                body(i, table, base, *args)
+
+        return cpu_scatter
+
+    @cached_property
+    def cuda_source(self) -> Callable:
+        from zkbench.kernels import cuda_shells
+
+        return cuda_shells.scatter_over(self.make_body(cuda_shells.atomic_add))
+
+    @cached_property
+    def cuda(self) -> Any:
+        from numba import cuda
+
+        return cuda.jit(cache=True)(self.cuda_source)
+
+
 class CpuTarget:
     """NumPy arrays and threads."""
 
@@ -197,16 +238,27 @@ class CpuTarget:
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = _SMALL) -> None:
         """Run body(i, *args) for i < n; ranges below ``grain`` items stay on one thread."""
-        self.each_thread(kernel.cpu, self._split(n, grain), *args)
+        self._run([(kernel.cpu, start, stop, *args) for start, stop in self._split(n, grain)])
 
-    def each_thread(self, function: Any, ranges: list[tuple[int, int]], *args: Any) -> None:
-        """Run function(start, stop, *args) for every range, ranges in parallel."""
-        if len(ranges) == 1 or self._pool is None:
-            for start, stop in ranges:
-                function(start, stop, *args)
+    def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Array:
+        """A table of ``size`` uint64 words into which body(i, ...) has added for every i < n."""
+        ranges = self._split(n, size)
+        tables = np.zeros((len(ranges), size), dtype=np.uint64)
+        flat = tables.reshape(-1)
+        jobs = [
+            (scatter.cpu, start, stop, flat, slot * size, *args)
+            for slot, (start, stop) in enumerate(ranges)
+        ]
+        self._run(jobs)
+        return tables.sum(axis=0) if len(ranges) > 1 else flat
+
+    def _run(self, jobs: list[tuple[Any, ...]]) -> None:
+        """Call every (function, *args), in parallel if there is more than one."""
+        if len(jobs) == 1 or self._pool is None:
+            for function, *args in jobs:
+                function(*args)
             return
-        jobs = [self._pool.submit(function, start, stop, *args) for start, stop in ranges]
-        for job in jobs:
+        for job in [self._pool.submit(*job) for job in jobs]:
             job.result()
 
     def reduce(self, kernel: Kernel, n: int, *args: Any) -> np.ndarray:
@@ -215,16 +267,12 @@ class CpuTarget:
         ranges = self._split(n, _SMALL)
         words = kernel.width * kernel.ring.limbs
         partial = np.empty(len(ranges) * words, dtype=np.uint64)
-        if len(ranges) == 1:
-            kernel.cpu(0, n, 0, partial, *args)
-            return partial
-        assert self._pool is not None
-        jobs = [
-            self._pool.submit(kernel.cpu, start, stop, slot, partial, *args)
-            for slot, (start, stop) in enumerate(ranges)
-        ]
-        for job in jobs:
-            job.result()
+        self._run(
+            [
+                (kernel.cpu, start, stop, slot, partial, *args)
+                for slot, (start, stop) in enumerate(ranges)
+            ]
+        )
         _sum_rows(kernel.ring)(partial, len(ranges), kernel.width)
         return partial[:words]
 

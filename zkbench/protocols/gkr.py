@@ -62,6 +62,22 @@ def _count(shape: Shape) -> int:
     return reduce(lambda a, b: a * b, shape, 1)
 
 
+@dataclass(frozen=True)
+class Fraction:
+    """A numerator and a denominator: of a root, or of the leaves' extensions at ``point``."""
+
+    p: Element
+    q: Element
+    point: tuple[Element, ...] = ()
+
+
+def _root(top: list[Element]) -> Fraction:
+    if len(top) == 2:
+        return Fraction(top[0], top[1])
+    p0, p1, q0, q1 = top
+    return Fraction(p0 * q1 + p1 * q0, q0 * q1)
+
+
 class Tree:
     """All layers of one tree of fractions, as pairs of children on a target (kernels/gkr.py)."""
 
@@ -70,6 +86,7 @@ class Tree:
         self._kernels = kernels(field)
         self.depth = depth(shape)
         self.layers: list[tuple[Shape, Array, Array]] = []  # leaves first: (shape, p, q)
+        self.root: Fraction
 
     def _allocate(self, shape: Shape) -> tuple[Array, Array]:
         rows, cols = _rows_cols(shape)
@@ -120,7 +137,9 @@ class Tree:
         words = (1 if single else 2) * self.field.ext.limbs
         if not single:
             self.layers.pop()
-        return [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t)[:words])]
+        top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t)[:words])]
+        self.root = _root(top)
+        return top
 
 
 class LayerStatement(TableStatement):
@@ -186,15 +205,6 @@ class LayerStatement(TableStatement):
         result = self._with_padding(words)
         self._move_if_small()
         return result
-
-
-@dataclass(frozen=True)
-class Fraction:
-    """A numerator and a denominator: of a root, or of the leaves' extensions at ``point``."""
-
-    p: Element
-    q: Element
-    point: tuple[Element, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -283,13 +293,6 @@ def _join(
     """One random combination of the two children of each active tree: the next layer's claim."""
     for i, (p0, p1, q0, q1) in children.items():
         claims[i] = Fraction(p0 + mu * (p1 - p0), q0 + mu * (q1 - q0), (mu, *rho))
-
-
-def _root(top: list[Element]) -> Fraction:
-    if len(top) == 2:
-        return Fraction(top[0], top[1])
-    p0, p1, q0, q1 = top
-    return Fraction(p0 * q1 + p1 * q0, q0 * q1)
 
 
 def _powers(base: Element, count: int) -> list[Element]:

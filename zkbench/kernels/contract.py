@@ -1,0 +1,105 @@
+"""Sums of small integers times elements of E along one axis: partial evaluations of a tensor.
+
+Bound by the bytes of the integer tensor: each is read once and meets one element of E, in sums that
+are reduced only once a chunk (fields: ``mac``).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+
+from zkbench.fields import Field
+from zkbench.kernels.launch import Array, Target, kernel
+
+_MAX_TERMS = 1 << 14  # of a lazily reduced sum
+_GPU_ITEMS = 1 << 18  # enough to fill a large GPU
+
+
+@cache
+def kernels(field: Field) -> SimpleNamespace:
+    ring = field.ext
+    load, store, add, zero, mul = ring.load, ring.store, ring.add, ring.zero, ring.mul
+    mul_base = ring.mul_base
+    mac, mac_zero, mac_reduce = ring.mac, ring.mac_zero, ring.mac_reduce
+
+    @kernel(f"contract.chunk.{field.name}")
+    def chunk(i, values, weights, length, inner, size, items, out):
+        """Item = (chunk, outer, inner): sum over the chunk's k of weights[k] * values[outer, k, inner]."""
+        which = i // items
+        rest = i - which * items
+        o = rest // inner
+        start = which * size
+        stop = min(start + size, length)
+        position = (o * length + start) * inner + (rest - o * inner)
+        total = mac_zero()
+        for k in range(start, stop):
+            total = mac(total, load(weights, k), values[position])
+            position += inner
+        store(out, i, mac_reduce(total))
+
+    @kernel(f"contract.sum.{field.name}")
+    def sum_chunks(i, partial, chunks, items, out):
+        total = zero()
+        for c in range(chunks):
+            total = add(total, load(partial, c * items + i))
+        store(out, i, total)
+
+    @kernel(f"contract.dot.{field.name}", ring, 1)
+    def dot(i, acc, a, b):
+        return (add(acc[0], mul(load(a, i), load(b, i))),)
+
+    @kernel(f"contract.dot_columns.{field.name}", ring, field.degree)
+    def dot_columns(i, acc, words, weights):
+        """Each word of an E element is an entry of its own base-field column."""
+        w = load(weights, i)
+        return (
+            add(acc[0], mul_base(w, words[2 * i])),
+            add(acc[1], mul_base(w, words[2 * i + 1])),
+        )
+
+    @kernel(f"contract.add_scaled.{field.name}")
+    def add_scaled(i, table, other, scale):
+        """table[i] += scale * other[i]."""
+        store(table, i, add(load(table, i), mul(load(other, i), scale)))
+
+    return SimpleNamespace(
+        chunk=chunk, sum_chunks=sum_chunks, dot=dot, dot_columns=dot_columns, add_scaled=add_scaled
+    )
+
+
+def contract(
+    target: Target, field: Field, values: Array, outer: int, length: int, inner: int, weights: Array
+) -> Array:
+    """out[o, i] = sum over k of weights[k] * values[o, k, i]: outer * inner elements of E.
+
+    ``values``: flat integers of magnitude at most 2^16, outer x length x inner; ``weights``: E words.
+    """
+    items = outer * inner
+    wanted = max(1, _GPU_ITEMS // items) if target.name == "cuda" else 1
+    chunks = min(length, max(wanted, -(-length // _MAX_TERMS)))
+    size = -(-length // chunks)
+    chunks = -(-length // size)
+    out = target.empty(items * field.ext.limbs)
+    if chunks == 1:
+        target.map(kernels(field).chunk, items, values, weights, length, inner, size, items, out, grain=8)
+        return out
+    partial = target.empty(chunks * items * field.ext.limbs)
+    target.map(
+        kernels(field).chunk, chunks * items, values, weights, length, inner, size, items, partial, grain=8
+    )
+    target.map(kernels(field).sum_chunks, items, partial, chunks, items, out)
+    return out
+
+
+def dot(target: Target, field: Field, a: Array, b: Array, length: int) -> object:
+    """sum of a[i] * b[i] over ``length`` elements of E, as one element."""
+    return field.unpack(target.reduce(kernels(field).dot, length, a, b))[0]
+
+
+def weighted_sum(
+    target: Target, field: Field, values: Array, rows: int, cols: int, row_weights: Array, col_weights: Array
+) -> object:
+    """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E."""
+    by_row = contract(target, field, values, rows, cols, 1, col_weights)
+    return dot(target, field, by_row, row_weights, rows)
