@@ -21,9 +21,7 @@ def random_elements(rng: np.random.Generator, count: int) -> tuple[Any, ...]:
 
 def eq_at(point: Any, index: int) -> Any:
     """prod over bits k of the index of point[k] or 1 - point[k]."""
-    return math.prod(
-        (w if (index >> k) & 1 else 1 - w for k, w in enumerate(point)), start=E(1)
-    )
+    return math.prod((w if (index >> k) & 1 else 1 - w for k, w in enumerate(point)), start=E(1))
 
 
 def axis_weights(axis: Any, length: int) -> list[Any]:

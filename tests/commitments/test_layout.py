@@ -21,8 +21,10 @@ SHAPES = st.dictionaries(
 
 @pytest.mark.parametrize(
     ("shape", "bits"),
-    [((), 0), ((1,), 0), ((8,), 3), ((5120, 13824), 9), ((13824, 5120), 10), ((40, 4096), 15)]
-    + [((32, 32), 10), ((359, 127), 0), ((3, 1, 2), 1), ((6, 1), 1), ((1, 6, 4), 3)],
+    [
+        *[((), 0), ((1,), 0), ((8,), 3), ((5120, 13824), 9), ((13824, 5120), 10), ((40, 4096), 15)],
+        *[((32, 32), 10), ((359, 127), 0), ((3, 1, 2), 1), ((6, 1), 1), ((1, 6, 4), 3)],
+    ],
 )
 def test_log_tile(shape, bits):
     assert log_tile(shape) == bits
@@ -34,9 +36,11 @@ def test_tensors_are_aligned_disjoint_and_dense(shapes):
     layout = Layout.of(shapes)
     end = 0
     for slot in layout.slots:
-        assert slot.offset == end and slot.offset % (1 << log_tile(slot.shape)) == 0
+        assert slot.offset == end
+        assert slot.offset % (1 << log_tile(slot.shape)) == 0
         end += math.prod(slot.shape)
-    assert layout.num_values == end and layout.shapes == shapes
+    assert layout.num_values == end
+    assert layout.shapes == shapes
     assert Layout.of(dict(reversed(shapes.items()))) == layout
 
 
@@ -49,10 +53,12 @@ def test_json_round_trip(shapes):
 
 @pytest.mark.parametrize(
     "data",
-    [None, {}, [], "a", [[]], [["a"]], [["a", 3]], [["a", [0]]], [["a", [-1]]], [["a", [True]]]]
-    + [[["a", [2.0]]], [[1, [2]]], [["a", [2], 0]], [["a", [2]], ["a", [2]]], [["a", ["2"]]]]
-    + [[["b", [2]], ["a", [2]]], [["a", [3]], ["b", [4]]], [["a", [1 << 40, 1 << 40]]]]
-    + [[["a", [1] * 9]]],
+    [
+        *[None, {}, [], "a", [[]], [["a"]], [["a", 3]], [["a", [0]]], [["a", [-1]]]],
+        *[[["a", [True]]], [["a", [2.0]]], [[1, [2]]], [["a", [2], 0]], [["a", ["2"]]]],
+        *[[["a", [2]], ["a", [2]]], [["b", [2]], ["a", [2]]], [["a", [3]], ["b", [4]]]],
+        *[[["a", [1 << 40, 1 << 40]]], [["a", [1] * 9]]],
+    ],
 )
 def test_malformed_json_is_refused(data):
     with pytest.raises(LookupError, match="layout"):

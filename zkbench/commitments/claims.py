@@ -37,7 +37,9 @@ class EqAxis:
 
     def check(self, length: int) -> None:
         if len(self.point) != (length - 1).bit_length():
-            raise ValueError(f"a point of {len(self.point)} elements for an axis of length {length}")
+            raise ValueError(
+                f"a point of {len(self.point)} elements for an axis of length {length}"
+            )
 
     def reduce(self, field: Field, point: Sequence[Element], length: int) -> tuple[Element, Array]:
         bits = len(point)
@@ -116,7 +118,9 @@ class AxisWeights:
     def check(self, shape: Sequence[int]) -> None:
         """Raise ValueError unless these are weights for a tensor of this shape."""
         if len(self.axes) != len(shape):
-            raise ValueError(f"weights of {len(self.axes)} axes for a tensor of shape {tuple(shape)}")
+            raise ValueError(
+                f"weights of {len(self.axes)} axes for a tensor of shape {tuple(shape)}"
+            )
         for axis, length in zip(self.axes, shape, strict=True):
             axis.check(length)
 
@@ -147,7 +151,9 @@ class Sparse:
     def check(self, shape: Sequence[int]) -> None:
         """Raise ValueError unless these are weights for a tensor of this shape."""
         size = math.prod(shape)
-        if len(set(self.indices)) != len(self.indices) or len(self.indices) != len(self.coefficients):
+        if len(set(self.indices)) != len(self.indices) or len(self.indices) != len(
+            self.coefficients
+        ):
             raise ValueError("sparse weights need one coefficient for each of their unique indices")
         if any(not 0 <= index < size for index in self.indices):
             raise ValueError(f"an index is outside a tensor of {size} entries")

@@ -39,7 +39,9 @@ class PointTables:
         point = self.point[log_unit:]
         log_low = len(point) // 2
         low, high = point[:log_low], point[log_low:]
-        tables = [eq.eq_table(cpu_target(), self.field, part, 1 << len(part)) for part in (low, high)]
+        tables = [
+            eq.eq_table(cpu_target(), self.field, part, 1 << len(part)) for part in (low, high)
+        ]
         return tables[0], tables[1], log_low
 
 

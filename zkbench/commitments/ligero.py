@@ -205,7 +205,9 @@ class Ligero:
             cpu_target(), self.field, point[code.log_rows :], commitment.num_columns
         )
         value = self._dot(selector, values, commitment.num_columns)
-        transcript.require_zero(value * weight - final, "opening: the claims do not hold at the point")
+        transcript.require_zero(
+            value * weight - final, "opening: the claims do not hold at the point"
+        )
         return point, values
 
     def _prove_columns(
@@ -236,7 +238,13 @@ class Ligero:
         tables = PointTables(self.field, point[:log_rows])
         one = self.field.pack([1])
         words = cpu_target().reduce(
-            functional_kernels(self.field).eq_dot, 1 << log_rows, column, one, 1, *tables.halves(0), 0
+            functional_kernels(self.field).eq_dot,
+            1 << log_rows,
+            column,
+            one,
+            1,
+            *tables.halves(0),
+            0,
         )
         transcript.require_zero(
             self._dot(weights, values, commitment.num_columns) - self.field.unpack(words)[0],

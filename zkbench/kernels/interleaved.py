@@ -95,7 +95,9 @@ def row_kernels(field: Field) -> SimpleNamespace:
     )
 
 
-def fill(target: Target, field: Field, dense: Array, offset: int, source: Array, length: int) -> None:
+def fill(
+    target: Target, field: Field, dense: Array, offset: int, source: Array, length: int
+) -> None:
     """Write one tensor's entries into the dense vector, converted if that one holds words."""
     if holds_integers(dense):
         family: Any = row_kernels(field).copy
