@@ -72,7 +72,7 @@ def test_long_leading_axis_vs_python_int(shape):
     ],
 )
 def test_weights_of_another_shape_are_refused(functional, shape):
-    with pytest.raises(ValueError, match="axis|axes|index|indices|tensor"):
+    with pytest.raises(ValueError, match=r"axis|axes|index|indices|tensor"):
         functional.check(shape)
 
 

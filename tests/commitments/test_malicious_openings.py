@@ -1,4 +1,4 @@
-"""Malicious provers: honest but for one stated lie, and consistent about it as far as they can be."""
+"""Malicious provers: honest but for one lie, and as consistent about it as they can be."""
 
 from __future__ import annotations
 

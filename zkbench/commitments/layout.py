@@ -87,7 +87,7 @@ class Layout:
         """Read ``to_json``'s result; raises ``error`` for anything else."""
         if not isinstance(data, list) or not all(_is_entry(entry) for entry in data) or not data:
             raise error("the tensor layout is malformed")
-        shapes = {name: shape for name, shape in data}
+        shapes = dict(data)
         layout = cls.of(shapes)
         if layout.to_json() != data or layout.num_values > _MOST_VALUES:
             raise error("the tensor layout is not in its canonical order, or too large")

@@ -17,8 +17,9 @@ Then, once for all commitments:
     sum_c eq(rho, c) row_c must be the codeword of L there.
 
 Soundness: ``soundness_terms``. Unique decoding, no conjecture. The coefficients eq(rho, c) cost
-log2(M) instead of M in the proximity term. Rounds: ceil(log2 N) + 4. Proof: 16 2^k + 16 M bytes and,
-for each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements, t rows.
+log2(M) instead of M in the proximity term. Rounds: ceil(log2 N) + 4. Proof: 16 2^k + 16 M bytes
+and, for each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements of E,
+t rows, and W~(z): O(tiles) for each claim.
 
 Sources: Ames et al., Ligero (CCS 2017); Diamond and Gruen, ePrint 2024/1351, for tensor
 coefficients in the unique decoding radius; P 3.4 and 3.6.
@@ -205,15 +206,13 @@ class Ligero:
             cpu_target(), self.field, point[code.log_rows :], commitment.num_columns
         )
         value = self._dot(selector, values, commitment.num_columns)
-        transcript.require_zero(
-            value * weight - final, "opening: the claims do not hold at the point"
-        )
+        transcript.require_zero(value * weight - final, "opening: the claims do not hold")
         return point, values
 
     def _prove_columns(
         self, transcript: ProverTranscript, data: ProverData, point: list[Element], target: Target
     ) -> None:
-        """Steps b and c: values of all columns at the point, and a random combination of columns."""
+        """Steps b and c: values of the columns at the point, and a random combination of them."""
         layout, log_rows = data.commitment.layout, data.commitment.code.log_rows
         inside = eq.eq_table(target, self.field, point[:log_rows], 1 << log_rows)
         shape = (data.dense, layout.num_values, log_rows)

@@ -49,7 +49,7 @@ class MerkleTree:
     def __init__(
         self, target: Target, matrix: Array, log_rows: int, num_columns: int, stride: int
     ) -> None:
-        """Hash the rows of a matrix of words: row i holds matrix[c * stride + i], c < num_columns."""
+        """Hash the rows of a matrix: row i is the words matrix[c * stride + i], c < num_columns."""
         self.target, self.log_leaves = target, log_rows
         self.nodes = target.empty((2 << log_rows) * DIGEST_WORDS)
         hash_rows(target, matrix, 1 << log_rows, num_columns, stride, self.nodes)

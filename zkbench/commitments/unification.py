@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.ntt import holds_integers

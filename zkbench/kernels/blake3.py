@@ -1,15 +1,14 @@
 """BLAKE3 on the target: rows of a matrix, Merkle layers, proofs of work.
 
 The hash is the genuine one (BLAKE3 paper, sections 2.1 to 2.5), so a verifier uses any BLAKE3
-library. Digests and chaining values are four little-endian 64-bit words. Arithmetic bounds it: seven
-rounds of eight mixes, about 11 instructions a byte.
+library. Digests and chaining values are four little-endian 64-bit words. Arithmetic bounds it:
+seven rounds of eight mixes, about 11 instructions a byte.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -333,7 +332,7 @@ def hash_layers(target: Target, nodes: Array, log_leaves: int) -> None:
 
 
 def find_nonce(target: Target, seed: bytes, bits: int) -> int:
-    """The smallest nonce with BLAKE3(seed (32 bytes) || nonce (8 bytes, LE)) good for ``bits`` bits.
+    """The smallest nonce with BLAKE3(seed (32 bytes) || nonce (8 bytes, LE)) good for the bits.
 
     Good: the digest's first 8 bytes, as a little-endian integer, are below 2^(64 - bits). Expect
     2^bits hashes. ``bits`` < 64.

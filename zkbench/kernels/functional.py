@@ -1,4 +1,4 @@
-"""Weights of linear functionals over a dense vector: written by the prover, evaluated by the verifier.
+"""Weights of linear functionals over a dense vector: the prover writes, the verifier evaluates.
 
 A tensor's weights are outer[e // width] * inner[e % width], e its row-major index: two small tables
 stand for the product of any number of axes.

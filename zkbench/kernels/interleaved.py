@@ -1,4 +1,4 @@
-"""Passes over the columns of a dense vector: fill it, evaluate its columns, combine them, pick rows.
+"""Passes over the columns of a dense vector: fill, evaluate, combine them, and pick rows.
 
 Column c of the dense vector is its entries c 2^log_rows and following; entries from ``length`` on
 are zero and not stored. The vector holds signed integers or words of F.
@@ -45,7 +45,7 @@ def kernels(field: Field, integers: bool) -> SimpleNamespace:
 
     @kernel(f"interleaved.combine.{name}")
     def combine(i, dense, length, log_rows, num_columns, weights, span, out):
-        """out[row] = sum over columns c of weights[c] column_c[row], for ``span`` rows from i span."""
+        """out[row] = sum over c of weights[c] column_c[row], for ``span`` rows from i span on."""
         for start in range(0, num_columns, _COLUMNS_A_TURN):
             stop = min(start + _COLUMNS_A_TURN, num_columns)
             for row in range(i * span, (i + 1) * span):

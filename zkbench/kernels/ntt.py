@@ -185,7 +185,7 @@ def _passes(ring: Arithmetic, integers: bool) -> SimpleNamespace:
 
 @cache
 def kernels(field: Field, extension: bool, integers: bool) -> SimpleNamespace:
-    """The passes as kernels, ``spread`` (first pass of tiny blocks), ``whole`` (a block an item)."""
+    """The passes, ``spread`` (the first of tiny blocks), and ``whole`` (a block an item)."""
     ring = field.ext if extension else field.base
     passes = _passes(ring, integers)
     first_pass, middle_pass, last_pass = passes.first, passes.middle, passes.last
