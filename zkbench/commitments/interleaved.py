@@ -7,7 +7,6 @@ leaf i of the tree is the row of all codewords at the i-th root in bit-reversed 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +114,7 @@ def commit(
     if set(tensors) != set(shapes):
         raise ValueError("the tensors to commit to and their shapes have different names")
     for slot in layout.slots:
-        if math.prod(tensors[slot.name].shape) != slot.size:
+        if tensors[slot.name].size != slot.size:
             raise ValueError(f"tensor {slot.name!r} does not have the shape {slot.shape}")
     dense = _dense_vector(target, code.field, layout, tensors)
     num_columns = layout.num_columns(code.log_rows)

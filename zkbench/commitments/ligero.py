@@ -18,8 +18,8 @@ Then, once for all commitments:
 
 Soundness: ``soundness_terms``. Unique decoding, no conjecture. The coefficients eq(rho, c) cost
 log2(M) instead of M in the proximity term. Rounds: ceil(log2 N) + 4. Proof: 16 2^k + 16 M bytes
-and, for each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements of E,
-t rows, and W~(z): O(tiles) for each claim.
+and, for each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements of
+E, t rows, and W~(z): O(tiles) for each claim.
 
 Sources: Ames et al., Ligero (CCS 2017); Diamond and Gruen, ePrint 2024/1351, for tensor
 coefficients in the unique decoding radius; P 3.4 and 3.6.
@@ -108,7 +108,7 @@ class Ligero:
         tensors: Mapping[str, Any],
         shapes: Mapping[str, Sequence[int]] | None = None,
     ) -> ProverData:
-        """Commit to tensors, see ``interleaved.commit``."""
+        """Commit to tensors, see ``interleaved.commit``; without ``shapes`` they are NumPy's own."""
         sizes = shapes or {name: array.shape for name, array in tensors.items()}
         return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
 

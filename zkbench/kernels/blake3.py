@@ -344,7 +344,7 @@ def find_nonce(target: Target, seed: bytes, bits: int) -> int:
     first = 0
     while True:
         shift = np.uint64(64 - bits)
-        target.map(kernels().grind, _ITEMS_A_SEARCH, words, np.uint64(first), shift, found, grain=2)
+        target.map(kernels().grind, _ITEMS_A_SEARCH, words, np.uint64(first), shift, found, grain=1)
         offsets = target.to_host(found)
         hits = np.flatnonzero(offsets < _NONCES_AN_ITEM)
         if hits.size:

@@ -117,7 +117,7 @@ def column_values(
     family = kernels(field, holds_integers(dense))
     shares = target.empty(num_columns * lanes * field.ext.limbs)
     arguments = (dense, length, log_rows, lanes, weights, shares)
-    target.map(family.evaluate, num_columns * lanes, *arguments, grain=2)
+    target.map(family.evaluate, num_columns * lanes, *arguments, grain=1)
     out = target.empty(num_columns * field.ext.limbs)
     target.map(row_kernels(field).sum_lanes, num_columns, shares, lanes, out)
     return target.to_host(out)
@@ -134,7 +134,7 @@ def combined_column(
     out = target.empty((1 << log_rows) * field.ext.limbs)
     family = kernels(field, holds_integers(dense))
     arguments = (dense, length, log_rows, num_columns, weights, span, out)
-    target.map(family.combine, (1 << log_rows) // span, *arguments, grain=2)
+    target.map(family.combine, (1 << log_rows) // span, *arguments, grain=1)
     return target.to_host(out)
 
 

@@ -24,7 +24,7 @@ from zkbench.jit import device
 
 Array = Any  # a flat array of the target: numpy.ndarray or a CUDA device array
 
-_SMALL = 1 << 10  # below this many items a second thread costs more than it brings
+_SMALL = 1 << 9  # fewer items than this are not worth a thread of their own
 
 
 @cache
@@ -222,8 +222,9 @@ class CpuTarget:
     def to_device(self, array: np.ndarray) -> Array:
         return np.ascontiguousarray(array).reshape(-1)
 
-    def to_host(self, array: Array) -> np.ndarray:
-        return array
+    def to_host(self, array: Array, length: int | None = None) -> np.ndarray:
+        """The first ``length`` entries (all, if None); may share memory with the array."""
+        return array[:length]
 
     def synchronise(self) -> None:
         """Nothing is asynchronous here."""
@@ -232,7 +233,8 @@ class CpuTarget:
         return None
 
     def _split(self, n: int, grain: int) -> list[tuple[int, int]]:
-        parts = 1 if self._pool is None or n < grain else self.threads
+        """At most one range a thread, none of fewer than ``grain`` items."""
+        parts = 1 if self._pool is None else max(1, min(self.threads, n // grain))
         bounds = [n * part // parts for part in range(parts + 1)]
         return list(zip(bounds[:-1], bounds[1:], strict=True))
 

@@ -289,7 +289,7 @@ def encode(
     if log_rows < 3:
         target.map(family.spread, blocks << log_rows, source, length, *shape, twiddles, data)
     elif blocks >= target.parallel_items:
-        target.map(family.whole, blocks, source, length, *shape, twiddles, *roots, data, grain=2)
+        target.map(family.whole, blocks, source, length, *shape, twiddles, *roots, data, grain=1)
         return data
     else:
         groups = blocks << (log_rows - 3)

@@ -137,7 +137,7 @@ class Tree:
         words = (1 if single else 2) * self.field.ext.limbs
         if not single:
             self.layers.pop()
-        top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t)[:words])]
+        top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t, words))]
         self.root = _root(top)
         return top
 
@@ -176,18 +176,18 @@ class LayerStatement(TableStatement):
     def _bind(self, challenge: Element) -> None:
         cols, rows = self.weights.cols, self.weights.rows
         half = (cols + 1) // 2
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         scalar = self.field.scalar(challenge)
         self.target.map(
             self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar
         )
-        self.tables = folded
+        self._replace_tables(folded)
         self.weights.advance()
 
     def _bind_and_sum(self, challenge: Element) -> list[Element]:
         cols, rows = self.weights.cols, self.weights.rows
         half, quarter = (cols + 1) // 2, (cols + 3) // 4
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         self.weights.advance()
         words = self.target.reduce(
             self.kernels.fold_round,
@@ -201,7 +201,7 @@ class LayerStatement(TableStatement):
             self.field.scalar(self.lam),
             *self.weights.arguments(),
         )
-        self.tables = folded
+        self._replace_tables(folded)
         result = self._with_padding(words)
         self._move_if_small()
         return result

@@ -88,7 +88,7 @@ class Weights:
 
     @property
     def cols(self) -> int:
-        return self.axes[-1].length
+        return self.axes[-1].length if self.axes else 1
 
     @property
     def rows(self) -> int:
@@ -179,6 +179,8 @@ class TableStatement:
 
     def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
         self.target, self.field, self.tables = target, field, list(tables)
+        self._spare: list[Array] = []  # tables of the round before last, to be written again
+        self._folded = False  # the first tables belong to the caller
         self.weights = Weights(target, field, axes)
         self.num_rounds = self.weights.num_rounds
         if self.num_rounds == 0:
@@ -186,8 +188,10 @@ class TableStatement:
 
     def _move_to_host(self) -> None:
         if self.target is not cpu_target():
-            self.tables = [self.target.to_host(table) for table in self.tables]
+            words = self.weights.rows * self.weights.cols * self.width * self.field.ext.limbs
+            self.tables = [self.target.to_host(table, words) for table in self.tables]
             self.target = cpu_target()
+            self._spare = []
             self.weights = Weights(self.target, self.field, self.weights.axes)
 
     def _move_if_small(self) -> None:
@@ -195,9 +199,16 @@ class TableStatement:
         if weights.rows * weights.cols <= 2 * _HOST_TAIL:
             self._move_to_host()
 
-    def _allocate(self, entries: int) -> list[Array]:
+    def _next_tables(self, entries: int) -> list[Array]:
+        """Room for the folded tables; where it can, that of the tables two rounds back."""
+        if self._spare:
+            return self._spare
         words = entries * self.width * self.field.ext.limbs
         return [self.target.empty(words) for _ in self.tables]
+
+    def _replace_tables(self, folded: list[Array]) -> None:
+        self._spare = self.tables if self._folded else []
+        self.tables, self._folded = folded, True
 
     def round(self, challenge: Element | None) -> list[Element]:
         if challenge is None:
@@ -249,17 +260,17 @@ class ProductStatement(TableStatement):
     def _bind(self, challenge: Element) -> None:
         cols, rows = self.weights.cols, self.weights.rows
         half = (cols + 1) // 2
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         for table, out in zip(self.tables, folded, strict=True):
             scalar = self.field.scalar(challenge)
             self.target.map(self.kernels.fold, rows * half, table, out, cols, half, scalar)
-        self.tables = folded
+        self._replace_tables(folded)
         self.weights.advance()
 
     def _bind_and_sum(self, challenge: Element) -> list[Element]:
         cols, rows = self.weights.cols, self.weights.rows
         half, quarter = (cols + 1) // 2, (cols + 3) // 4
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         self.weights.advance()
         words = self.target.reduce(
             self.kernels.fold_round[len(self.tables)],
@@ -272,7 +283,7 @@ class ProductStatement(TableStatement):
             self.field.scalar(challenge),
             *self.weights.arguments(),
         )
-        self.tables = folded
+        self._replace_tables(folded)
         self._move_if_small()
         return self.field.unpack(words)
 
