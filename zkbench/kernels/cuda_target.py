@@ -138,6 +138,7 @@ class CudaTarget:
         self.device = cuda.get_current_device()
         cuda.current_context()  # makes the driver's context current in this thread
         self.multiprocessors = self.device.MULTIPROCESSOR_COUNT
+        self.parallel_items = 1024 * self.multiprocessors
         self.pool = Pool()
         self._stream = driver._to_core_stream(0)
         self._compiled: dict[Any, Any] = {}

@@ -210,6 +210,7 @@ class CpuTarget:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.parallel_items = self.threads  # so many items of a map occupy the whole target
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def empty(self, length: int, dtype: Any = np.uint64) -> Array:
