@@ -108,7 +108,7 @@ class Ligero:
         tensors: Mapping[str, Any],
         shapes: Mapping[str, Sequence[int]] | None = None,
     ) -> ProverData:
-        """Commit to tensors, see ``interleaved.commit``; without ``shapes`` they are NumPy's own."""
+        """Commit to tensors, see ``interleaved.commit``; ``shapes``: the arrays' own if None."""
         sizes = shapes or {name: array.shape for name, array in tensors.items()}
         return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
 

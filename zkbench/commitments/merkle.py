@@ -9,14 +9,12 @@ indices, and any other length is rejected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
 from blake3 import blake3
 
-from zkbench.kernels.blake3 import DIGEST_WORDS, hash_layers, hash_rows
-from zkbench.kernels.launch import Array, Target, kernel
+from zkbench.kernels.blake3 import DIGEST_WORDS, gather_digests, hash_layers, hash_rows
+from zkbench.kernels.launch import Array, Target
 from zkbench.proof import ProofRejected
 
 DIGEST_BYTES = 32
@@ -31,16 +29,6 @@ def missing_siblings(log_leaves: int, indices: Sequence[int]) -> list[list[int]]
         layers.append([node ^ 1 for node in known if node ^ 1 not in present])
         known = sorted({node >> 1 for node in known})
     return layers
-
-
-@cache
-def _gather_kernel() -> Any:
-    @kernel("merkle.gather")
-    def gather(i, nodes, positions, out):
-        for word in range(DIGEST_WORDS):
-            out[DIGEST_WORDS * i + word] = nodes[DIGEST_WORDS * positions[i] + word]
-
-    return gather
 
 
 class MerkleTree:
@@ -61,12 +49,8 @@ class MerkleTree:
 
     def _digests(self, positions: Sequence[int]) -> bytes:
         """The nodes at these positions of the whole array, one after the other."""
-        if not positions:
-            return b""
-        where = self.target.to_device(np.array(positions, dtype=np.int64))
-        out = self.target.empty(len(positions) * DIGEST_WORDS)
-        self.target.map(_gather_kernel(), len(positions), self.nodes, where, out)
-        return self.target.to_host(out).astype("<u8").tobytes()
+        where = np.array(positions, dtype=np.int64)
+        return gather_digests(self.target, self.nodes, where).astype("<u8").tobytes()
 
     def open(self, indices: Sequence[int]) -> bytes:
         """The digests that a verifier needs to connect the rows at ``indices`` with the root."""

@@ -293,8 +293,18 @@ def kernels() -> SimpleNamespace:
                 result = k
         found[i] = result
 
+    @kernel("blake3.gather")
+    def gather(i, nodes, positions, out):
+        for word in range(4):
+            out[4 * i + word] = nodes[4 * positions[i] + word]
+
     return SimpleNamespace(
-        leaves=leaves, chunks=chunks, join_chunks=join_chunks, layers=layers, grind=grind
+        leaves=leaves,
+        chunks=chunks,
+        join_chunks=join_chunks,
+        layers=layers,
+        grind=grind,
+        gather=gather,
     )
 
 
@@ -329,6 +339,13 @@ def hash_layers(target: Target, nodes: Array, log_leaves: int) -> None:
         for _ in range(num_layers):
             start += 1 << height
             height -= 1
+
+
+def gather_digests(target: Target, nodes: Array, positions: np.ndarray) -> np.ndarray:
+    """The words of some digests (positions: int64, on the host), on the host."""
+    out = target.empty(len(positions) * DIGEST_WORDS)
+    target.map(kernels().gather, len(positions), nodes, target.to_device(positions), out)
+    return target.to_host(out)
 
 
 def find_nonce(target: Target, seed: bytes, bits: int) -> int:
