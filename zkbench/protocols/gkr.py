@@ -33,6 +33,7 @@ from zkbench.protocols.sumcheck import (
     axes_at,
     num_variables,
 )
+from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -218,6 +219,12 @@ class FractionalGKR:
     @property
     def max_depth(self) -> int:
         return max(depth(shape) for shape in self.shapes)
+
+    def soundness_bits(self) -> float:
+        """-log2 of the error of all layers: 3 a round, 2 trees + 1 for lambda and mu a layer."""
+        layers = self.max_depth
+        rounds = layers * (layers - 1) // 2
+        return error_bits(self.field.bits, 3 * rounds + layers * (2 * len(self.shapes) + 1))
 
     def _active(self, layer: int) -> list[int]:
         """Trees whose nodes at this layer (0: the root) are sums of two children."""

@@ -33,10 +33,11 @@ from zkbench.kernels import eq
 from zkbench.kernels.contract import kernels as contract_kernels
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.scatter import push_forward
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth
+from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
 from zkbench.protocols.tables import Table, index_extension
 from zkbench.protocols.tlookup import Value, add_fractions, count, looker_value
+from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -179,6 +180,18 @@ class LogupStar:
         self._check_table_leaf(transcript, c, leaves[-1], at_table)
         at_product = self._verify_product(transcript, gammas, claims)
         return self._claims(c, leaves, (at_table, at_product))
+
+    def soundness_terms(self, num_claims: int) -> list[Term]:
+        """(name, bits) of each source of error, for at most ``num_claims`` claims."""
+        bits = self.field.bits
+        entries = sum(count(shape) for shape in self.shapes) + self.table_size
+        return [
+            Term("logUp* challenge", error_bits(bits, entries)),
+            Term("logUp* claim combination", error_bits(bits, num_claims)),
+            Term("logUp* indices in range", error_bits(bits, max(map(depth, self.shapes)))),
+            Term("logUp* fraction tree", self._gkr().soundness_bits()),
+            Term("logUp* product", error_bits(bits, 3 * num_variables(self.table_size))),
+        ]
 
     def _check_numerators(
         self,

@@ -29,7 +29,9 @@ import numpy as np
 
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import AxisWeights, Claim, EqAxis, VectorAxis
-from zkbench.commitments.ligero import Commitment, Ligero
+from zkbench.commitments.interleaved import Commitment
+from zkbench.commitments.layout import Layout
+from zkbench.commitments.ligero import Ligero
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import weighted_sum
@@ -41,8 +43,10 @@ from zkbench.protocols.gkr import Shape
 from zkbench.protocols.linear import Linear
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
 from zkbench.protocols.rescale import Rescale
+from zkbench.protocols.sumcheck import num_variables
 from zkbench.protocols.tables import Relu
 from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup, Value, multiplicities
+from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -159,6 +163,25 @@ class MlpInference:
     def _logup_star(self) -> LogupStar | None:
         hidden = tuple(self.quotient_shapes[:-1])
         return LogupStar(self.field, Relu(VALUE_BITS), hidden) if hidden else None
+
+    def soundness_terms(self) -> list[Term]:
+        """Every way in which a false statement may pass, with its bits."""
+        bits = self.field.bits
+        terms = TLookup(self.field, self.lookups).soundness_terms()
+        for s, stack in enumerate(self.stacks):
+            rounds = num_variables(len(stack.layers)) + num_variables(stack.d_in)
+            terms.append(Term(f"matrix products {s}", error_bits(bits, 3 * rounds)))
+        if self._logup_star is not None:
+            terms += self._logup_star.soundness_terms(2 * len(self.stacks))
+        most_claims = 8 * len(self.stacks) + 8
+        sizes = {"weights": self.weight_shapes(self.dims), "witness": self.witness_shapes}
+        if self._logup_star is not None:
+            sizes["pushed"] = self.pushed_shapes
+        for name, shapes in sizes.items():
+            values = Layout.of(shapes).num_values
+            opening = self.scheme.soundness_terms(values, most_claims)
+            terms += [Term(f"{name} opening: {term}", value) for term, value in opening]
+        return terms
 
     # What the prover works with.
 
