@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target, kernel
 
+Element = Any
 _CPU_BLOCK = 1 << 10  # elements that one inversion is shared by; they stay in the cache
 
 
@@ -17,12 +19,13 @@ _CPU_BLOCK = 1 << 10  # elements that one inversion is shared by; they stay in t
 def kernels(field: Field) -> SimpleNamespace:
     ring = field.ext
     load, store, one, add, mul = ring.load, ring.store, ring.one, ring.add, ring.mul
+    mul_base = ring.mul_base
     inverse, from_int, limbs = ring.inverse, ring.from_int, ring.limbs
 
     @kernel(f"inverses.shift.{field.name}")
-    def shift(i, values, offset, beta, out):
-        """out[i] = beta + values[i] + offset."""
-        store(out, i, add(beta, from_int(np.int64(values[i]) + offset)))
+    def shift(i, values, beta, out):
+        """out[i] = beta + values[i]."""
+        store(out, i, add(beta, from_int(np.int64(values[i]))))
 
     @kernel(f"inverses.invert.{field.name}")
     def invert(i, table, start_step, step, block, count, out):
@@ -48,15 +51,19 @@ def kernels(field: Field) -> SimpleNamespace:
         """out[i] = coefficient ``which`` of element i."""
         out[i] = table[limbs * i + which]
 
-    return SimpleNamespace(shift=shift, invert=invert, column=column)
+    @kernel(f"inverses.sum_columns.{field.name}", ring, field.degree)
+    def sum_columns(i, acc, table):
+        """The sum of each coefficient, as elements of E."""
+        first, second = mul_base(one(), table[2 * i]), mul_base(one(), table[2 * i + 1])
+        return add(acc[0], first), add(acc[1], second)
+
+    return SimpleNamespace(shift=shift, invert=invert, column=column, sum_columns=sum_columns)
 
 
-def shifted(
-    target: Target, field: Field, values: Array, count: int, offset: int, beta: object
-) -> Array:
-    """beta + values[i] + offset for ``count`` integers, as flat E words."""
+def shifted(target: Target, field: Field, values: Array, count: int, beta: Element) -> Array:
+    """beta + values[i] for ``count`` integers, as flat E words."""
     out = target.empty(count * field.ext.limbs)
-    target.map(kernels(field).shift, count, values, offset, field.scalar(beta), out)
+    target.map(kernels(field).shift, count, values, field.scalar(beta), out)
     return out
 
 
@@ -76,7 +83,7 @@ def invert(target: Target, field: Field, table: Array, count: int) -> Array:
     return out
 
 
-def columns(target: Target, field: Field, table: Array, count: int) -> list[Array]:
+def split_columns(target: Target, field: Field, table: Array, count: int) -> list[Array]:
     """The ``degree`` base-field columns of ``count`` elements of E, as words of F."""
     result = []
     for which in range(field.degree):
@@ -84,3 +91,8 @@ def columns(target: Target, field: Field, table: Array, count: int) -> list[Arra
         target.map(kernels(field).column, count, table, which, out)
         result.append(out)
     return result
+
+
+def sum_columns(target: Target, field: Field, table: Array, count: int) -> list[Element]:
+    """The sums of the ``degree`` base-field columns of ``count`` elements of E."""
+    return field.unpack(target.reduce(kernels(field).sum_columns, count, table))
