@@ -250,9 +250,10 @@ class TLookupInverses:
 
     def soundness_terms(self) -> list[Term]:
         """Each source of error, with its bits; the opening of the columns is apart."""
-        bits, rounds = self.field.bits, depth(self.shape) + depth((self.size,))
+        bits, table = self.field.bits, depth((self.size,))
+        variables = depth(self.shape) + table
         return [
             Term("lookup challenge", error_bits(bits, count(self.shape) + self.size)),
-            Term("inverses at random points", error_bits(bits, rounds)),
-            Term("sumchecks", error_bits(bits, 3 * (rounds + depth((self.size,))))),
+            Term("inverses at random points", error_bits(bits, variables)),
+            Term("sumchecks", Sumcheck(self.field).soundness_bits(variables + table)),
         ]
