@@ -15,10 +15,11 @@ from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from definitions import Element, axis_weights, mle, split, total
 
 from zkbench.fields import GOLDILOCKS as FIELD
-from zkbench.kernels.launch import Target
+from zkbench.kernels.launch import Target, cpu_target
 from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.tlookup import Value
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -58,6 +59,19 @@ def verify(case: Case, data: bytes) -> Any:
     claims = case.verify(transcript)
     transcript.finish()
     return claims
+
+
+def reason_of_rejection(prover: Case, verifier: Case | None = None) -> str:
+    """Why the honest verifier rejects what the prover sends."""
+    data, _ = prove(prover, cpu_target())
+    with pytest.raises(ProofRejected) as rejection:
+        verify(verifier or prover, data)
+    return str(rejection.value)
+
+
+def changed(values: tuple[Any, ...], index: int, by: Any = 1) -> tuple[Any, ...]:
+    """One entry is another one."""
+    return (*values[:index], values[index] + by, *values[index + 1 :])
 
 
 def send_integers(transcript: ProverTranscript, label: str, values: Sequence[int]) -> None:

@@ -149,6 +149,10 @@ class LinearCase(Case):
         bias = {} if self.bias is None else {"bias": (layers, d_out)}
         return {**shapes, **bias, "result": (layers, rows, d_out)}
 
+    def bias_elements(self) -> list[Element]:
+        """What is added; malicious provers add another bias than the one they sent."""
+        return [FIELD.element(b) for b in self.bias or ()]
+
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         for label in self.shapes:
             send_integers(transcript, label, getattr(self, label))
@@ -158,8 +162,8 @@ class LinearCase(Case):
         x, w = (target.to_device(np.array(t, dtype=np.int16)) for t in (self.x, self.w))
         if self.bias is None:
             return MatMul(FIELD, *self.sizes).prove(transcript, target, x, w, claim)
-        bias = [FIELD.element(b) for b in self.bias]
-        return Linear(FIELD, *self.sizes).prove(transcript, target, x, w, bias, claim)
+        protocol = Linear(FIELD, *self.sizes)
+        return protocol.prove(transcript, target, x, w, self.bias_elements(), claim)
 
     def verify(self, transcript: VerifierTranscript) -> Any:
         tensors = {
