@@ -13,8 +13,14 @@ from zkbench.proof import MAGIC, VERSION, Message, Proof, ProofRejected, canonic
 
 ascii_text = st.text(st.characters(max_codepoint=127), max_size=255)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3)
+    ),
     max_leaves=8,
 )
 headers = st.dictionaries(st.text(), json_values, max_size=4)

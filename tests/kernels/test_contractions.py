@@ -110,7 +110,10 @@ def test_weighted_sum_vs_python_int(target_name: str, rows: int, cols: int) -> N
     machine, rng = Machine(target_name), Random(rows * cols)
     values = random_integers(rng, rows * cols, np.int16)
     at_row, at_col = random_elements(FIELD, rng, rows), random_elements(FIELD, rng, cols)
-    array, weights = machine.put_integers(values, np.int16), (machine.put(at_row), machine.put(at_col))
+    array, weights = (
+        machine.put_integers(values, np.int16),
+        (machine.put(at_row), machine.put(at_col)),
+    )
     found = weighted_sum(machine.target, FIELD, array, rows, cols, *weights)
     by_row = [[values[r * cols + c] * at_col[c] for c in range(cols)] for r in range(rows)]
     assert found == total([w * total(row) for w, row in zip(at_row, by_row, strict=True)])

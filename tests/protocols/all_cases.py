@@ -14,7 +14,18 @@ from zkbench.protocols.tables import FunctionTable, Relu, Table
 from zkbench.protocols.tlookup import Lookup
 
 # Odd, powers of two, ones, several axes.
-SHAPES: list[Shape] = [(1,), (1, 1), (2,), (5,), (8,), (3, 5), (1, 7, 1), (6, 1, 3), (2, 3, 4), (4, 8)]
+SHAPES: list[Shape] = [
+    (1,),
+    (1, 1),
+    (2,),
+    (5,),
+    (8,),
+    (3, 5),
+    (1, 7, 1),
+    (6, 1, 3),
+    (2, 3, 4),
+    (4, 8),
+]
 
 
 def random_shape(rng: Random, max_entries: int = 60) -> Shape:

@@ -84,7 +84,9 @@ class GkrCase(Case):
         for shape, numerators in zip(self.shapes, self.numerators, strict=True):
             values, n = receive_integers(transcript, "values", prod(shape)), prod(shape)
             ones = [ONE] * n
-            leaves.append((ones if numerators is None else transcript.receive("numerators", n), values))
+            leaves.append(
+                (ones if numerators is None else transcript.receive("numerators", n), values)
+            )
         alpha = transcript.challenge("alpha")
         roots, claims = FractionalGKR(FIELD, self.shapes).verify(transcript)
         for shape, (numerators, values), root, claim in zip(
@@ -93,7 +95,9 @@ class GkrCase(Case):
             denominators = [alpha - v - self.offset for v in values]
             at = split(claim.point, shape)
             leaf = padded_mle(numerators, shape, at, 0), padded_mle(denominators, shape, at, 1)
-            if (claim.p, claim.q) != leaf or (root.p, root.q) != formal_sum(numerators, denominators):
+            if (claim.p, claim.q) != leaf or (root.p, root.q) != formal_sum(
+                numerators, denominators
+            ):
                 raise ProofRejected("a root or a leaf is not the tree's")
         return claims
 
@@ -273,7 +277,9 @@ class RescaleCase(Case):
     def random(cls, rng: Random, shape: Shape, shift: int = 2, bits: int = 3) -> RescaleCase:
         half = 1 << (shift - 1)
         low, high = -(1 << (bits - 1 + shift)) - half, (1 << (bits - 1 + shift)) - half
-        accumulators = tuple(rng.choice([low, high - 1, rng.randrange(low, high)]) for _ in range(prod(shape)))
+        accumulators = tuple(
+            rng.choice([low, high - 1, rng.randrange(low, high)]) for _ in range(prod(shape))
+        )
         quotients = tuple((a + half) >> shift for a in accumulators)
         return cls(
             shape=shape, shift=shift, bits=bits, accumulators=accumulators, quotients=quotients
@@ -300,7 +306,9 @@ class RescaleCase(Case):
     ) -> tuple[Any, Any]:
         """The protocol's own prover; malicious ones replace it."""
         quotients = target.to_device(np.array(self.quotients, dtype=np.int16))
-        return Rescale(FIELD, self.shape, self.shift).prove(transcript, target, quotients, remainder)
+        return Rescale(FIELD, self.shape, self.shift).prove(
+            transcript, target, quotients, remainder
+        )
 
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         send_integers(transcript, "accumulators", self.accumulators)

@@ -63,7 +63,10 @@ class RemaindersInRange(RescaleCase):
 def test_a_quotient_off_by_one_with_an_unrelated_remainder(by: int) -> None:
     case = honest_rescale()
     wrong = replace(case, quotients=changed(case.quotients, 0, by))
-    assert reason_of_rejection(RemaindersInRange(**vars(wrong))) == "the claim on the accumulators is false"
+    assert (
+        reason_of_rejection(RemaindersInRange(**vars(wrong)))
+        == "the claim on the accumulators is false"
+    )
 
 
 @dataclass(frozen=True)
