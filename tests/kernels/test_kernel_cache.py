@@ -28,8 +28,8 @@ from numba.core import event
 compiled = event.RecordingListener()
 event.register("numba:compile", compiled)
 import blake3
-from all_cases import SMALL
-from cases import prove
+from cases.everything import SMALL
+from cases.case import prove
 digest = blake3.blake3()
 for name in sorted(SMALL):
     digest.update(prove(SMALL[name], cpu_target())[0])
@@ -45,7 +45,7 @@ print(json.dumps([first_kernel, misses, hits, events, digest.hexdigest()]))
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[list]:
     """Two processes, one after the other, with one cache directory of their own."""
     cache = tmp_path_factory.mktemp("kernels")
-    paths = [str(TESTS.parent), str(TESTS), str(TESTS / "protocols")]
+    paths = [str(TESTS.parent), str(TESTS)]
     environment = {
         **os.environ,
         "ZKBENCH_CACHE_DIR": str(cache),

@@ -1,6 +1,6 @@
 """Honest proofs are accepted, whatever the shape, and what is left to be checked is true.
 
-``cases.verify`` compares the claims that a protocol returns with the definition on the tensors.
+``cases.case.verify`` compares the claims that a protocol returns with the definition on the tensors.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from all_cases import RANDOM, SHAPES, SMALL
-from cases import Case, Shape, prove, verify
-from lookup_cases import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
-from product_cases import HadamardCase, LinearCase, SumcheckCase
+from cases.case import Case, Shape, prove, verify
+from cases.everything import RANDOM, SHAPES, SMALL
+from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
+from cases.products import HadamardCase, LinearCase, SumcheckCase
 
 from zkbench.kernels import contract
 from zkbench.kernels.launch import CpuTarget, cpu_target

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import FIELD, changed, reason_of_rejection
+from cases.case import FIELD, changed, reason_of_rejection
+from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from definitions import Element, random_elements
-from lookup_cases import GkrCase, LogupStarCase, TLookupCase
 
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import FractionalGKR, Tree

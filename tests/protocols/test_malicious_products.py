@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import FIELD, changed, draw_points, prove, reason_of_rejection, verify
+from cases.case import FIELD, changed, draw_points, prove, reason_of_rejection, verify
+from cases.products import HadamardCase, LinearCase, SumcheckCase
 from definitions import Element, mle
-from product_cases import HadamardCase, LinearCase, SumcheckCase
 
 from zkbench.kernels.launch import Target, cpu_target
 from zkbench.proof import Message, Proof, ProofRejected

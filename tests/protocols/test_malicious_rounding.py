@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import FIELD, changed, prove, reason_of_rejection, verify
+from cases.case import FIELD, changed, prove, reason_of_rejection, verify
+from cases.lookups import ArgMaxCase, RescaleCase
 from definitions import mle, random_points
-from lookup_cases import ArgMaxCase, RescaleCase
 
 from zkbench.kernels.launch import Target, cpu_target
 from zkbench.proof import Proof, ProofRejected

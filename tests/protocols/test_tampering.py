@@ -7,8 +7,8 @@ from functools import cache
 from random import Random
 
 import pytest
-from all_cases import SMALL
-from cases import prove, verify
+from cases.case import prove, verify
+from cases.everything import SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 from tampering import changes

@@ -9,7 +9,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from cases import (
+from definitions import Element, axis_weights, mle, padded_mle, random_elements, split, total
+
+from cases.case import (
     FIELD,
     Case,
     Shape,
@@ -18,8 +20,6 @@ from cases import (
     require_claim,
     send_integers,
 )
-from definitions import Element, axis_weights, mle, padded_mle, random_elements, split, total
-
 from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
 from zkbench.kernels.launch import Target
 from zkbench.proof import ProofRejected

@@ -8,7 +8,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from cases import (
+from definitions import Element, matrix_products, mle, random_elements, split
+
+from cases.case import (
     FIELD,
     Case,
     Shape,
@@ -20,8 +22,6 @@ from cases import (
     send_integers,
     weighted,
 )
-from definitions import Element, matrix_products, mle, random_elements, split
-
 from zkbench.kernels.launch import Target
 from zkbench.proof import ProofRejected
 from zkbench.protocols.hadamard import Hadamard

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from math import prod
 from random import Random
 
-from cases import Case, Shape
-from lookup_cases import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
-from product_cases import HadamardCase, LinearCase, SumcheckCase
-
+from cases.case import Case, Shape
+from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
+from cases.products import HadamardCase, LinearCase, SumcheckCase
 from zkbench.protocols.tables import FunctionTable, Relu, Table
 from zkbench.protocols.tlookup import Lookup
 
