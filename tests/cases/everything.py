@@ -100,7 +100,7 @@ LARGE: dict[str, Callable[[], Case]] = {
     "sumcheck3": lambda: SumcheckCase.random(Random(2), (8191,), 3),
     "sumcheck_plain": lambda: SumcheckCase.random(Random(3), (9000,), 2, (True,)),
     "hadamard": lambda: HadamardCase.random(Random(4), (3, 41, 71), 3),
-    "linear": lambda: LinearCase.random(Random(5), (3, 17, 3000, 19)),
+    "linear": lambda: LinearCase.random(Random(5), (3, 5, 1500, 7)),
     "gkr": lambda: GkrCase.random(Random(6), ((3, 3001), (5000,)), 3),
     "tlookup": lambda: TLookupCase.random(
         Random(7), (Lookup(1 << 14, ((77, 131), (1,)), (0, 1 << 13)), Lookup(2, ((9001,),)))

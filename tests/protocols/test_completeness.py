@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 import pytest
 from cases.case import Case, Shape, prove, verify
-from cases.everything import RANDOM, SHAPES, SMALL
+from cases.everything import LARGE, RANDOM, SHAPES, SMALL, random_lookup
 from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
 from cases.products import HadamardCase, LinearCase, SumcheckCase
 
@@ -17,7 +18,7 @@ from zkbench.kernels import contract
 from zkbench.kernels.launch import CpuTarget, cpu_target
 from zkbench.protocols import sumcheck
 from zkbench.protocols.tables import FunctionTable, Relu
-from zkbench.protocols.tlookup import Lookup
+from zkbench.protocols.tlookup import Lookup, multiplicities
 
 EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=str)
 NUM_SEEDS = 25
@@ -116,3 +117,20 @@ def test_contractions_in_chunks(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     expected = prove(case, cpu_target())
     monkeypatch.setattr(contract, "_MAX_TERMS", 2)
     assert prove(case, cpu_target()) == expected
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_two_threads_prove_the_same(name: str) -> None:
+    """Tensors large enough to be split; the odd one out falls to either thread."""
+    case = LARGE[name]()
+    data, claims = prove(case, CpuTarget(1))
+    assert prove(case, CpuTarget(2))[0] == data
+    assert verify(case, data) == claims
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_multiplicities_vs_counter(seed: int) -> None:
+    lookup = random_lookup(Random(seed))
+    case = TLookupCase.random(Random(seed), (lookup,))
+    arrays = [np.array(values, dtype=np.int32) for values in case.lookers[0]]
+    assert multiplicities(cpu_target(), lookup, arrays).tolist() == list(case.counts[0])
