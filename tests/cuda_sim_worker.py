@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import warnings
 from typing import Any
 
 os.environ["NUMBA_ENABLE_CUDASIM"] = os.environ["NUMBA_DISABLE_JIT"] = "1"
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-import zkbench.jit
+import zkbench.jit  # noqa: E402
 
 zkbench.jit.device = lambda identifier, **options: lambda function: function  # type: ignore
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
 
-from cases.case import prove
-from cases.everything import SMALL
-from numba import cuda
+from cases.case import prove  # noqa: E402
+from cases.everything import SIMULATED  # noqa: E402
+from numba import cuda  # noqa: E402
 
-from zkbench.fields import GOLDILOCKS, goldilocks
-from zkbench.kernels import cuda_shells
-from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
-from zkbench.protocols import sumcheck
+from zkbench.fields import GOLDILOCKS, goldilocks  # noqa: E402
+from zkbench.kernels import cuda_shells  # noqa: E402
+from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows  # noqa: E402
+from zkbench.protocols import sumcheck  # noqa: E402
 
 # Fewer threads than items, so that threads stride, and a last block that is not full.
-MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS = 2, 3, 2
+MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS, REDUCTION_THREADS = 2, 3, 2, 8
 
 
 def mul_wide(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
@@ -65,24 +64,24 @@ class SimulatedTarget(CpuTarget):
         assert kernel.ring is not None
         words = kernel.width * kernel.ring.limbs
         partial = np.full(REDUCTION_BLOCKS * words, 2**64 - 1, dtype=np.uint64)
-        threads = cuda_shells.REDUCTION_THREADS
-        self._launch(kernel, REDUCTION_BLOCKS, threads, n, partial, args)
+        self._launch(kernel, REDUCTION_BLOCKS, REDUCTION_THREADS, n, partial, args)
         _sum_rows(kernel.ring)(partial, REDUCTION_BLOCKS, kernel.width)
         return partial[:words]
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     goldilocks.mul_wide = mul_wide
+    cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
     sumcheck._HOST_TAIL = 0  # tables stay on the target to the end
     results = {}
-    for name in names:
+    for name, case in SIMULATED.items():
         target = SimulatedTarget()
-        proof, _ = prove(SMALL[name], target)
+        proof, _ = prove(case, target)
         results[name] = [proof.hex(), sorted(target.launched)]
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

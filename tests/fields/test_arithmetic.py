@@ -1,4 +1,4 @@
-"""One battery over fields x kinds of element x targets: every scalar function against Python integers.
+"""One battery over fields x kinds of element x targets: scalar functions against Python integers.
 
 Inputs are raw words, so every representative of an element is tried, not only the reduced one.
 """

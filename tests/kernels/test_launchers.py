@@ -95,7 +95,7 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "cuda_available", lambda: False)
     launch.target.cache_clear()
     try:
-        with pytest.raises(UnusableInput, match="needs an NVIDIA GPU .* use --target cpu"):
+        with pytest.raises(UnusableInput, match=r"needs an NVIDIA GPU .* use --target cpu"):
             launch.target("cuda")
         assert launch.target("auto").name == "cpu"
     finally:

@@ -1,6 +1,6 @@
 """Honest proofs are accepted, whatever the shape, and what is left to be checked is true.
 
-``cases.case.verify`` compares the claims that a protocol returns with the definition on the tensors.
+``cases.case.verify`` compares the claims that a protocol returns with the definition.
 """
 
 from __future__ import annotations
