@@ -13,9 +13,9 @@ from typing import Any
 
 os.environ["NUMBA_ENABLE_CUDASIM"] = os.environ["NUMBA_DISABLE_JIT"] = "1"
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import zkbench.jit  # noqa: E402
+import zkbench.jit
 
 zkbench.jit.device = lambda identifier, **options: lambda function: function  # type: ignore
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
