@@ -22,20 +22,27 @@ from zkbench.proof import Message, Proof, ProofRejected, canonical_json
 Element = Any  # an element of the extension E, see zkbench.fields.python_int
 
 _DOMAIN = "zkbench transcript 2026-11 v1"
+_STATE_BYTES = 32
 
 
 class _Sponge:
-    """What both sides share: absorb messages, squeeze challenges."""
+    """What both sides share: absorb messages, squeeze challenges.
+
+    The state is 32 bytes, the key of one BLAKE3 call a message or challenge: a round of a sumcheck
+    is then a few compressions of one block each, which a kernel can do as well.
+    """
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self._state = blake3(derive_key_context=_DOMAIN)
+        self._state = blake3(b"", derive_key_context=_DOMAIN).digest()
+
+    @staticmethod
+    def _frame(kind: bytes, label: str, size: int) -> bytes:
+        name = label.encode("ascii")
+        return kind + bytes([len(name)]) + name + size.to_bytes(8, "little")
 
     def _absorb(self, kind: bytes, label: str, data: bytes) -> None:
-        name = label.encode("ascii")
-        frame = kind + bytes([len(name)]) + name + len(data).to_bytes(8, "little")
-        self._state.update(frame)
-        self._state.update(data)
+        self._state = blake3(self._frame(kind, label, len(data)) + data, key=self._state).digest()
 
     def bind(self, label: str, statement: Any) -> None:
         """Absorb public data (JSON) that both sides know.
@@ -50,16 +57,19 @@ class _Sponge:
         self._absorb(b"B", label, data)
 
     def _squeeze(self, label: str, size: int) -> bytes:
-        self._absorb(b"C", label, b"")
-        output = self._state.digest(length=size + 32)
-        # The state moves on, so two challenges in a row differ even with nothing between them.
-        self._state.update(output[size:])
-        return output[:size]
+        """``size`` bytes that depend on everything absorbed so far; the state moves on."""
+        hasher = blake3(self._frame(b"C", label, size), key=self._state)
+        output = hasher.digest(length=_STATE_BYTES + size)
+        self._state = output[:_STATE_BYTES]
+        return output[_STATE_BYTES:]
 
     def challenges(self, label: str, count: int) -> list[Element]:
-        """``count`` uniform elements of E (from 128 more bits than needed, so bias is below 2^-128)."""
+        """``count`` uniform elements of E, each coefficient from 128 more bits than the modulus has.
+
+        The bias is below 2^-128.
+        """
         field = self.field
-        width = 8 * (field.modulus.bit_length() // 64 + 3)
+        width = field.base_bytes + 16
         data = self._squeeze(label, count * field.degree * width)
         words = [
             int.from_bytes(data[start : start + width], "little")

@@ -152,7 +152,7 @@ class LayerStatement(TableStatement):
         self, target: Target, field: Field, p: Array, q: Array, axes: Sequence[Axis], lam: Element
     ) -> None:
         self.kernels = kernels(field)
-        self.lam = lam
+        self.lam, self.lam_scalar = lam, field.scalar(lam)
         super().__init__(target, field, [p, q], axes)
 
     def _with_padding(self, words: Any) -> list[Element]:
@@ -170,7 +170,7 @@ class LayerStatement(TableStatement):
             *self.tables,
             weights.cols,
             half,
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *weights.arguments(),
         )
         return self._with_padding(words)
@@ -200,12 +200,12 @@ class LayerStatement(TableStatement):
             half,
             quarter,
             self.field.scalar(challenge),
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *self.weights.arguments(),
         )
         self._replace_tables(folded)
         result = self._with_padding(words)
-        self._move_if_small()
+        self._shrunk()
         return result
 
 

@@ -104,7 +104,7 @@ class Weights:
             self.suffix = self.target.to_device(self.field.pack([1, 1]))
             self.outer = self._outer([])
             return
-        self.suffix = eq.suffix_tables(self.target, self.field, axis.point[: self.group])
+        self.suffix = eq.suffix_tables(self.target, self.field, tuple(axis.point[: self.group]))
         self.num_high = -(-axis.length >> self.group)
         rest = [Axis(self.num_high, axis.point[self.group :])] if self.group < bits else []
         self.outer = self._outer(rest)
@@ -186,23 +186,24 @@ class TableStatement:
         self.target, self.field, self.tables = target, field, list(tables)
         self._spare: list[Array] = []  # tables of the round before last, to be written again
         self._folded = False  # the first tables belong to the caller
-        self.weights = Weights(target, field, axes)
+        self._move_if_small(reduce(lambda n, axis: n * axis.length, axes, 1))
+        self.weights = Weights(self.target, field, axes)
         self.num_rounds = self.weights.num_rounds
-        if self.num_rounds == 0:
-            self._move_to_host()
 
-    def _move_to_host(self) -> None:
-        if self.target is not cpu_target():
-            words = self.weights.rows * self.weights.cols * self.width * self.field.ext.limbs
-            self.tables = [self.target.to_host(table, words) for table in self.tables]
-            self.target = cpu_target()
-            self._spare = []
-            self.weights = Weights(self.target, self.field, self.weights.axes)
+    def _move_if_small(self, entries: int) -> bool:
+        """Small tables go to the CPU, where a round costs less than a launch and its read-back."""
+        if entries > 2 * _HOST_TAIL or self.target is cpu_target():
+            return False
+        words = entries * self.width * self.field.ext.limbs
+        self.tables = [self.target.to_host(table, words) for table in self.tables]
+        self.target, self._spare = cpu_target(), []
+        return True
 
-    def _move_if_small(self) -> None:
+    def _shrunk(self) -> None:
+        """After a fold: move the tables, and then the weights' tables, if they are small now."""
         weights = self.weights
-        if weights.rows * weights.cols <= 2 * _HOST_TAIL:
-            self._move_to_host()
+        if self._move_if_small(weights.rows * weights.cols):
+            self.weights = Weights(self.target, self.field, weights.axes)
 
     def _next_tables(self, entries: int) -> list[Array]:
         """Room for the folded tables; where it can, that of the tables two rounds back."""
@@ -217,18 +218,17 @@ class TableStatement:
 
     def round(self, challenge: Element | None) -> list[Element]:
         if challenge is None:
-            self._move_if_small()
             return self._sum()
         if self.weights.ends_axis:
             self._bind(challenge)
-            self._move_if_small()
+            self._shrunk()
             return self._sum()
         return self._bind_and_sum(challenge)
 
     def finish(self, challenge: Element | None) -> list[Element]:
         if challenge is not None:
             self._bind(challenge)
-        self._move_to_host()
+            self._shrunk()
         values = [self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables]
         return [element for table in values for element in table]
 
@@ -289,7 +289,7 @@ class ProductStatement(TableStatement):
             *self.weights.arguments(),
         )
         self._replace_tables(folded)
-        self._move_if_small()
+        self._shrunk()
         return self.field.unpack(words)
 
 
