@@ -142,7 +142,9 @@ class VerifierTranscript(_Sponge):
         """A flat array of ``count`` canonical words (uint64)."""
         words = np.frombuffer(self.receive_bytes(label, 8 * count), dtype="<u8").astype(np.uint64)
         if words.size and int(words.max()) >= self.field.modulus:
-            raise ProofRejected(f"message {label!r} holds a number that is not a reduced field element")
+            raise ProofRejected(
+                f"message {label!r} holds a number that is not a reduced field element"
+            )
         return words
 
     def receive(self, label: str, count: int) -> list[Element]:

@@ -40,7 +40,9 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
         i64, i128 = ir.IntType(64), ir.IntType(128)
         product = builder.mul(builder.zext(args[0], i128), builder.zext(args[1], i128))
         high = builder.trunc(builder.lshr(product, ir.Constant(i128, 64)), i64)
-        return context.make_tuple(builder, signature.return_type, (builder.trunc(product, i64), high))
+        return context.make_tuple(
+            builder, signature.return_type, (builder.trunc(product, i64), high)
+        )
 
     return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
 

@@ -52,7 +52,13 @@ def kernels(field: Field) -> SimpleNamespace:
 
 
 def outer_product(
-    target: Target, field: Field, high: Array, num_high: int, low: Array, num_low: int, length: int | None = None
+    target: Target,
+    field: Field,
+    high: Array,
+    num_high: int,
+    low: Array,
+    num_low: int,
+    length: int | None = None,
 ) -> Array:
     """The first ``length`` (all, if None) of high[h] * low[l], l running fastest."""
     length = num_high * num_low if length is None else length

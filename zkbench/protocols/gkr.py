@@ -97,7 +97,7 @@ class Tree:
     def fill_leaves(
         self, values: Array, offset: int, alpha: Element, numerators: Array | None = None
     ) -> Tree:
-        """Leaves numerators[i] / (alpha - (values[i] + offset)), numerators 1 if None; builds the tree."""
+        """Build the tree over numerators[i] / (alpha - (values[i] + offset)); no numerators: 1."""
         p, q = self._allocate(self.shape)
         _, cols = _rows_cols(self.shape)
         count = _count(self.shape)
@@ -180,9 +180,7 @@ class LayerStatement(TableStatement):
         half = (cols + 1) // 2
         folded = self._next_tables(rows * half)
         scalar = self.field.scalar(challenge)
-        self.target.map(
-            self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar
-        )
+        self.target.map(self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar)
         self._replace_tables(folded)
         self.weights.advance()
 

@@ -182,7 +182,9 @@ class TableStatement:
 
     width = 1  # elements a table entry
 
-    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+    def __init__(
+        self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]
+    ) -> None:
         self.target, self.field, self.tables = target, field, list(tables)
         self._spare: list[Array] = []  # tables of the round before last, to be written again
         self._folded = False  # the first tables belong to the caller
@@ -229,7 +231,9 @@ class TableStatement:
         if challenge is not None:
             self._bind(challenge)
             self._shrunk()
-        values = [self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables]
+        values = [
+            self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables
+        ]
         return [element for table in values for element in table]
 
     def _sum(self) -> list[Element]:
@@ -245,7 +249,9 @@ class TableStatement:
 class ProductStatement(TableStatement):
     """p = product of two or three multilinear tables, each rows x cols elements of E."""
 
-    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+    def __init__(
+        self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]
+    ) -> None:
         self.kernels = kernels(field)
         super().__init__(target, field, tables, axes)
 
@@ -315,7 +321,9 @@ class Sumcheck:
     field: Field
     degree: int = 2
 
-    def prove(self, transcript: ProverTranscript, statement: Statement) -> tuple[list[Element], list[Element]]:
+    def prove(
+        self, transcript: ProverTranscript, statement: Statement
+    ) -> tuple[list[Element], list[Element]]:
         """Returns (point, values of the tables there); the caller sends what the verifier needs."""
         point: list[Element] = []
         challenge = None
@@ -339,7 +347,9 @@ class Sumcheck:
                 point.append(challenge)
         return point, claim
 
-    def _next_claim(self, claim: Element, values: list[Element], w: Element | None, r: Element) -> Element:
+    def _next_claim(
+        self, claim: Element, values: list[Element], w: Element | None, r: Element
+    ) -> Element:
         """q(r), where (1 - w) q(0) + w q(1) = claim, or q(0) + q(1) = claim if w is None."""
         at_zero, lead = values[0], values[1]
         if w is None:
