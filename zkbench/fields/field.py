@@ -35,6 +35,7 @@ class Arithmetic:
     mac_zero: Any  # lazily reduced sum of element * int16: empty accumulator,
     mac: Any  # (accumulator, element, int) -> accumulator, at most 2^15 terms,
     mac_reduce: Any  # accumulator -> element
+    from_wide: Any = None  # the words of a transcript's challenge -> element (extension only)
 
 
 @dataclass(frozen=True, eq=False)

@@ -266,6 +266,17 @@ def mac_reduce2(accumulator):
     return mac_reduce(accumulator[0]), mac_reduce(accumulator[1])
 
 
+@device("goldilocks2.from_wide")
+def from_wide2(words):
+    """Six little-endian words: two coefficients from 192 bits each, by 2^128 = -2^32."""
+    low = reduce_top((words[0], words[1], _ZERO))
+    high = reduce_top((words[3], words[4], _ZERO))
+    return (
+        canonical(sub(low, mul(words[2], _EPSILON + _ONE))),
+        canonical(sub(high, mul(words[5], _EPSILON + _ONE))),
+    )
+
+
 @device("goldilocks.zero")
 def zero():
     return _ZERO
@@ -322,6 +333,7 @@ EXTENSION = Arithmetic(
     mac_zero=mac_zero2,
     mac=mac2,
     mac_reduce=mac_reduce2,
+    from_wide=from_wide2,
 )
 
 GOLDILOCKS = Field(
