@@ -304,11 +304,11 @@ class TableStatement:
         limbs, number = self.field.ext.limbs, len(self.tables)
         dense = np.zeros((*sizes, number, self.width, limbs), dtype=np.uint64)
         dense[..., 0] = np.repeat(self._padding(), self.width).reshape(number, self.width)
-        real = [slice(length) for length in lengths]
+        real = dense[tuple(slice(length) for length in lengths)]
         words = reduce(lambda a, b: a * b, lengths, 1) * self.width * limbs
         for k, table in enumerate(self.tables):
             host = self.target.to_host(table, words)
-            dense[*real, k] = host.reshape(*lengths, self.width, limbs)
+            real[..., k, :, :] = host.reshape(*lengths, self.width, limbs)
         return dense.reshape(-1)
 
     def _padding(self) -> list[int]:
