@@ -28,6 +28,7 @@ class Arithmetic:
     add: Any
     sub: Any
     mul: Any
+    inverse: Any  # 1 / element; 0 for 0
     canonical: Any
     from_int: Any  # signed int64 -> element
     mul_base: Any  # element * base-field element

@@ -28,6 +28,7 @@ from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.sumcheck import kernels
 from zkbench.kernels.tail import DEGREE, WIDTH, tail_kernel
 from zkbench.proof import ProofRejected
+from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -444,6 +445,10 @@ class Sumcheck:
                 claim = self._next_claim(claim, values, w, challenge)
                 point.append(challenge)
         return point, claim
+
+    def soundness_bits(self, num_rounds: int) -> float:
+        """-log2 of the error of this many rounds, (degree + 1) / |E| each."""
+        return error_bits(self.field.bits, (self.degree + 1) * num_rounds)
 
     def _next_claim(
         self, claim: Element, values: list[Element], w: Element | None, r: Element
