@@ -75,7 +75,7 @@ def main(names: list[str]) -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     goldilocks.mul_wide = mul_wide
-    sumcheck._HOST_TAIL = 0  # tables stay on the target to the end
+    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
     for name in names:
         target = SimulatedTarget()

@@ -109,7 +109,7 @@ class RecordingTarget(ChunkingCpu):
 def argument_types() -> dict[str, list[Any]]:
     """For each kernel, the types of its arguments in small proofs of every protocol."""
     target = RecordingTarget()
-    with mock.patch.object(sumcheck, "_HOST_TAIL", 0):  # tables stay on the target to the end
+    with mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1):  # tables stay on the target to the end
         for case in SMALL.values():
             prove(case, target)
     lookup_case: Any = SMALL["tlookup"]
@@ -191,7 +191,9 @@ ADD_CEILING, MUL_CEILING, EXTENSION_MUL_CEILING = 8, 14, 80
 
 
 def num_instructions(ptx: str) -> int:
-    return len(re.findall(r"^\s+(?:@!?%p\d+ )?[a-z][a-z0-9_.]*\s[^;]*;|^\s+ret;", ptx, re.MULTILINE))
+    return len(
+        re.findall(r"^\s+(?:@!?%p\d+ )?[a-z][a-z0-9_.]*\s[^;]*;|^\s+ret;", ptx, re.MULTILINE)
+    )
 
 
 def cost_of(name: str, operation: Any, limbs: int) -> int:

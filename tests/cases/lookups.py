@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from definitions import Element, axis_weights, mle, padded_mle, random_elements, split, total
+from definitions import Element, axis_weights, padded_mle, random_elements, split, total
 
 from cases.case import (
     FIELD,
