@@ -74,7 +74,7 @@ def main() -> None:
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     goldilocks.mul_wide = mul_wide
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
-    sumcheck._HOST_TAIL = 0  # tables stay on the target to the end
+    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
     for name, case in SIMULATED.items():
         target = SimulatedTarget()

@@ -109,7 +109,7 @@ class RecordingTarget(ChunkingCpu):
 def argument_types() -> dict[str, list[Any]]:
     """For each kernel, the types of its arguments in small proofs of every protocol."""
     target = RecordingTarget()
-    with mock.patch.object(sumcheck, "_HOST_TAIL", 0):  # tables stay on the target to the end
+    with mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1):  # tables stay on the target to the end
         for case in SMALL.values():
             prove(case, target)
     lookup_case: Any = SMALL["tlookup"]

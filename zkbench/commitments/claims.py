@@ -7,15 +7,26 @@ in a commitment can take part in a claim.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from zkbench.fields import Field
 from zkbench.kernels import eq
-from zkbench.kernels.launch import Array, Target
+from zkbench.kernels.functional import kernels
+from zkbench.kernels.launch import Array, Target, cpu_target
 
 Element = Any
+
+
+# The functions of an axis, besides its table and its extension:
+#   check(length)                 raises ValueError unless it weights an axis of that length;
+#   reduce(field, point, length)  -> (scale, table of E elements on the CPU) for a verifier, with
+#                                 scale * table[j] = sum over i of w[j 2^b + i] eq(point, i), where
+#                                 point has b elements and 2^b divides the length.
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,17 @@ class EqAxis:
     """Weights eq(point, i), i < length; ``point`` is little-endian, ceil(log2 length) elements."""
 
     point: tuple[Element, ...]
+
+    def check(self, length: int) -> None:
+        if len(self.point) != (length - 1).bit_length():
+            raise ValueError(
+                f"a point of {len(self.point)} elements for an axis of length {length}"
+            )
+
+    def reduce(self, field: Field, point: Sequence[Element], length: int) -> tuple[Element, Array]:
+        bits = len(point)
+        scale = eq.truncated_eq(self.point[:bits], point, 1 << bits)
+        return scale, eq.eq_table(cpu_target(), field, self.point[bits:], length >> bits)
 
     def table(self, target: Target, field: Field, length: int) -> Array:
         """The weights of the real entries, as flat E words."""
@@ -37,8 +59,14 @@ class EqAxis:
 class OnesAxis:
     """Weight 1 for every real entry: the axis is summed."""
 
+    def check(self, length: int) -> None:
+        """Fits every axis."""
+
+    def reduce(self, field: Field, point: Sequence[Element], length: int) -> tuple[Element, Array]:
+        return 1, self.table(cpu_target(), field, length >> len(point))
+
     def table(self, target: Target, field: Field, length: int) -> Array:
-        return target.to_device(field.pack([1] * length))
+        return target.to_device(np.tile(field.pack([1]), length))
 
     def extension(self, at: Sequence[Element], length: int) -> Element:
         return eq.truncated_eq(at, None, length)
@@ -50,14 +78,27 @@ class VectorAxis:
 
     values: tuple[Element, ...]
 
+    def check(self, length: int) -> None:
+        if len(self.values) != length:
+            raise ValueError(f"{len(self.values)} weights for an axis of length {length}")
+
+    def reduce(self, field: Field, point: Sequence[Element], length: int) -> tuple[Element, Array]:
+        target, width = cpu_target(), 1 << len(point)
+        sums = target.empty(length // width * field.ext.limbs)
+        factors = eq.eq_table(target, field, point, width)
+        values = field.pack(self.values)
+        target.map(kernels(field).row_dots, length // width, values, factors, width, sums)
+        return 1, sums
+
     def table(self, target: Target, field: Field, length: int) -> Array:
         return target.to_device(field.pack(self.values))
 
     def extension(self, at: Sequence[Element], length: int) -> Element:
-        total: Any = 0
-        for i, value in enumerate(self.values):
-            total = total + value * eq.eq_at(at, i)
-        return total
+        table: list[Any] = [1]
+        for w in at:
+            high = [w * value for value in table]
+            table = [a - b for a, b in zip(table, high, strict=True)] + high
+        return sum((a * b for a, b in zip(self.values, table, strict=False)), 0 * self.values[0])
 
 
 AxisWeight = EqAxis | OnesAxis | VectorAxis
@@ -73,6 +114,15 @@ class AxisWeights:
     def at(cls, points: Sequence[Sequence[Element]]) -> AxisWeights:
         """The claim's value is the multilinear extension at these points, one an axis."""
         return cls(tuple(EqAxis(tuple(point)) for point in points))
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise ValueError unless these are weights for a tensor of this shape."""
+        if len(self.axes) != len(shape):
+            raise ValueError(
+                f"weights of {len(self.axes)} axes for a tensor of shape {tuple(shape)}"
+            )
+        for axis, length in zip(self.axes, shape, strict=True):
+            axis.check(length)
 
     def table(self, target: Target, field: Field, shape: Sequence[int]) -> Array:
         """The weights of all real entries, as flat E words."""
@@ -98,6 +148,16 @@ class Sparse:
     indices: tuple[int, ...]
     coefficients: tuple[Element, ...]
 
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise ValueError unless these are weights for a tensor of this shape."""
+        size = math.prod(shape)
+        if len(set(self.indices)) != len(self.indices) or len(self.indices) != len(
+            self.coefficients
+        ):
+            raise ValueError("sparse weights need one coefficient for each of their unique indices")
+        if any(not 0 <= index < size for index in self.indices):
+            raise ValueError(f"an index is outside a tensor of {size} entries")
+
 
 Functional = AxisWeights | Sparse
 
@@ -109,3 +169,26 @@ class Claim:
     tensor: str
     functional: Functional
     value: Element
+
+
+@dataclass(frozen=True)
+class Value:
+    """The multilinear extension of a tensor at one point an axis."""
+
+    point: tuple[tuple[Element, ...], ...]
+    value: Element
+
+
+@dataclass
+class Book:
+    """Claims on committed tensors, collected until they are opened."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    def add(self, tensor: str, value: Value) -> None:
+        """The extension of ``tensor`` has this value."""
+        self.claims.append(Claim(tensor, AxisWeights.at(value.point), value.value))
+
+    def on(self, names: Sequence[str]) -> list[Claim]:
+        """The claims on these tensors, in the order in which they were made."""
+        return [claim for claim in self.claims if claim.tensor in names]

@@ -30,6 +30,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _3, _61 = np.uint64(3), np.uint64(61)
 _32 = np.uint64(32)
+_NONRESIDUE = np.uint64(NONRESIDUE)
 
 
 @intrinsic
@@ -40,7 +41,9 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
         i64, i128 = ir.IntType(64), ir.IntType(128)
         product = builder.mul(builder.zext(args[0], i128), builder.zext(args[1], i128))
         high = builder.trunc(builder.lshr(product, ir.Constant(i128, 64)), i64)
-        return context.make_tuple(builder, signature.return_type, (builder.trunc(product, i64), high))
+        return context.make_tuple(
+            builder, signature.return_type, (builder.trunc(product, i64), high)
+        )
 
     return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
 
@@ -86,6 +89,27 @@ def mul(a, b):
     return reduce_wide(low, high)
 
 
+@device("goldilocks.square_times")
+def square_times(a, count, b):
+    """a^(2^count) b."""
+    for _ in range(count):
+        a = mul(a, a)
+    return mul(a, b)
+
+
+@device("goldilocks.inverse")
+def inverse(a):
+    """a^(p - 2) by Fermat, p - 2 = (2^31 - 1) 2^33 + 2^32 - 1; in names, ones: a^(2^ones - 1)."""
+    two = square_times(a, 1, a)
+    three = square_times(two, 1, a)
+    six = square_times(three, 3, three)
+    twelve = square_times(six, 6, six)
+    thirty = square_times(square_times(twelve, 12, twelve), 6, six)
+    thirty_one = square_times(thirty, 1, a)
+    thirty_two = square_times(thirty_one, 1, a)
+    return square_times(thirty_one, 33, thirty_two)
+
+
 @device("goldilocks.from_int")
 def from_int(value):
     """Signed 64-bit integer of magnitude below p."""
@@ -127,15 +151,53 @@ def mac_reduce(accumulator):
     return add(from_int(low), mul(from_int(high), _EPSILON + _ONE))
 
 
+def _pair_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Pointer to words 2 index and 2 index + 1 of a flat array, and the alignment it surely has."""
+    data = context.make_array(array_type)(context, builder, array).data
+    word = builder.gep(data, [builder.mul(index, ir.Constant(index.type, 2))])
+    # Device allocations are aligned and never sliced; a NumPy array may start anywhere.
+    alignment = 16 if "CUDA" in type(context).__name__ else 8
+    return builder.bitcast(word, ir.VectorType(ir.IntType(64), 2).as_pointer()), alignment
+
+
+@intrinsic
+def _load_words(typing_context: Any, array: Any, index: Any) -> Any:
+    """Two words in one 16-byte access, which Numba's own indexing never becomes on CUDA."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, alignment = _pair_pointer(context, builder, signature.args[0], *args)
+        pair = builder.load(pointer, align=alignment)
+        words = [builder.extract_element(pair, ir.Constant(ir.IntType(32), k)) for k in range(2)]
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return types.UniTuple(types.uint64, 2)(array, types.int64), codegen
+
+
+@intrinsic
+def _store_words(typing_context: Any, array: Any, index: Any, low: Any, high: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, alignment = _pair_pointer(context, builder, signature.args[0], *args[:2])
+        pair: Any = ir.Constant(ir.VectorType(ir.IntType(64), 2), ir.Undefined)
+        for k, word in enumerate(args[2:]):
+            pair = builder.insert_element(pair, word, ir.Constant(ir.IntType(32), k))
+        builder.store(pair, pointer, align=alignment)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64, types.uint64), codegen
+
+
+_load_words._set_uuid("zkbench.load_words")
+_store_words._set_uuid("zkbench.store_words")
+
+
 @device("goldilocks2.load")
 def load2(array, index):
-    return array[2 * index], array[2 * index + 1]
+    return _load_words(array, np.int64(index))
 
 
 @device("goldilocks2.store")
 def store2(array, index, a):
-    array[2 * index] = canonical(a[0])
-    array[2 * index + 1] = canonical(a[1])
+    _store_words(array, np.int64(index), canonical(a[0]), canonical(a[1]))
 
 
 @device("goldilocks2.add")
@@ -190,6 +252,14 @@ def mul2(a, b):
     return reduce_top(constant), reduce_top(linear)
 
 
+@device("goldilocks2.inverse")
+def inverse2(a):
+    """The conjugate over the norm a0^2 - 7 a1^2, which is zero for zero alone."""
+    norm = sub(mul(a[0], a[0]), mul(_NONRESIDUE, mul(a[1], a[1])))
+    scale = inverse(norm)
+    return mul(a[0], scale), sub(_ZERO, mul(a[1], scale))
+
+
 @device("goldilocks2.canonical")
 def canonical2(a):
     return canonical(a[0]), canonical(a[1])
@@ -226,6 +296,17 @@ def mac_reduce2(accumulator):
     return mac_reduce(accumulator[0]), mac_reduce(accumulator[1])
 
 
+@device("goldilocks2.from_wide")
+def from_wide2(words):
+    """Six little-endian words: two coefficients from 192 bits each, by 2^128 = -2^32."""
+    low = reduce_top((words[0], words[1], _ZERO))
+    high = reduce_top((words[3], words[4], _ZERO))
+    return (
+        canonical(sub(low, mul(words[2], _EPSILON + _ONE))),
+        canonical(sub(high, mul(words[5], _EPSILON + _ONE))),
+    )
+
+
 @device("goldilocks.zero")
 def zero():
     return _ZERO
@@ -256,6 +337,7 @@ BASE = Arithmetic(
     add=add,
     sub=sub,
     mul=mul,
+    inverse=inverse,
     canonical=canonical,
     from_int=from_int,
     mul_base=mul,
@@ -275,6 +357,7 @@ EXTENSION = Arithmetic(
     add=add2,
     sub=sub2,
     mul=mul2,
+    inverse=inverse2,
     canonical=canonical2,
     from_int=from_int2,
     mul_base=mul_base2,
@@ -282,6 +365,7 @@ EXTENSION = Arithmetic(
     mac_zero=mac_zero2,
     mac=mac2,
     mac_reduce=mac_reduce2,
+    from_wide=from_wide2,
 )
 
 GOLDILOCKS = Field(

@@ -1,106 +1,198 @@
-"""The CUDA target: device arrays from a pool, launches, and reductions read back once."""
+"""The CUDA target: device memory from a pool, and launches that cost a few microseconds.
+
+Numba compiles the kernels; arrays, launches and copies go to the driver directly. A proof launches
+hundreds of short kernels, and Numba's own path (a new array object, the types of all arguments found
+again, 20 microseconds and more) would take longer than the kernels do.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from numba import cuda
+from cuda.core import LaunchConfig, launch
+from numba import cuda, types
 from numba.cuda.cudadrv import driver
+from numba.np.numpy_support import from_dtype
 
+from zkbench.errors import UnusableInput
 from zkbench.kernels.cuda_shells import REDUCTION_THREADS, blocks_for
 from zkbench.kernels.launch import Array, Kernel, Scatter, _sum_rows
 
 _MAP_THREADS = 256
+_api = driver.driver
 
 
-class PooledMemory(driver.NumbaCUDAMemoryManager):
+class Pool:
     """Device memory that is kept when freed: cudaMalloc costs more than most of our kernels.
 
     Reuse is safe because everything runs on one stream: a block that Python has let go of is
     written again only by work queued after all of its readers.
     """
 
-    free: dict[int, list[Any]] = defaultdict(list)
-    in_use = 0
-    peak = 0
+    def __init__(self) -> None:
+        self._free: dict[int, list[int]] = defaultdict(list)
+        self.in_use = 0
+        self.peak = 0
 
     @staticmethod
-    def _bucket(size: int) -> int:
+    def bucket(size: int) -> int:
         """Sizes are rounded up to eighths of a power of two (at least 512 bytes)."""
         step = max(512, 1 << max(0, size.bit_length() - 4))
-        return -(-size // step) * step
+        return max(512, -(-size // step) * step)
 
-    def memalloc(self, size: int) -> Any:
-        bucket = self._bucket(size)
-        pointer = self.free[bucket].pop() if self.free[bucket] else self._allocate(bucket)
-        PooledMemory.in_use += bucket
-        PooledMemory.peak = max(PooledMemory.peak, PooledMemory.in_use)
+    def take(self, bucket: int) -> int:
+        pointer = self._free[bucket].pop() if self._free[bucket] else self._allocate(bucket)
+        self.in_use += bucket
+        self.peak = max(self.peak, self.in_use)
+        return pointer
 
-        def give_back() -> None:
-            PooledMemory.in_use -= bucket
-            self.free[bucket].append(pointer)
+    def give_back(self, pointer: int, bucket: int) -> None:
+        self.in_use -= bucket
+        self._free[bucket].append(pointer)
 
-        return driver.AutoFreePointer(self.context, pointer, size, finalizer=give_back).own()
-
-    def _allocate(self, bucket: int) -> Any:
+    def _allocate(self, bucket: int) -> int:
         try:
-            return driver.driver.cuMemAlloc(bucket)
+            return int(_api.cuMemAlloc(bucket))
         except driver.CudaAPIError:
-            self._release_free_blocks()
-            return driver.driver.cuMemAlloc(bucket)
+            self._release()
+        try:
+            return int(_api.cuMemAlloc(bucket))
+        except driver.CudaAPIError as error:
+            raise UnusableInput(
+                f"the GPU has no {bucket / 2**30:.2f} GiB left ({self.in_use / 2**30:.2f} GiB are"
+                " in use); use a smaller size or a larger GPU"
+            ) from error
 
-    def _release_free_blocks(self) -> None:
-        driver.driver.cuCtxSynchronize()
-        for pointers in self.free.values():
+    def _release(self) -> None:
+        """Return what is free to the driver."""
+        _api.cuCtxSynchronize()
+        for pointers in self._free.values():
             for pointer in pointers:
-                driver.driver.cuMemFree(pointer)
-        self.free.clear()
+                _api.cuMemFree(pointer)
+        self._free.clear()
+
+
+class DeviceArray:
+    """A flat array in device memory, and itself as kernel arguments."""
+
+    __slots__ = ("_bucket", "_pool", "arguments", "dtype", "pointer", "size")
+
+    def __init__(
+        self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int
+    ) -> None:
+        self.pointer, self.size, self.dtype = pointer, size, dtype
+        self._pool, self._bucket = pool, bucket
+        # Numba's layout of an array argument: meminfo, parent, size, item size, data, shape, strides.
+        item = dtype.itemsize
+        self.arguments = (0, 0, size, item, pointer, size, item)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __del__(self) -> None:
+        if self._pool is not None:
+            self._pool.give_back(self.pointer, self._bucket)
+
+
+def _kind(value: Any) -> Any:
+    """A cheap key for the type of a kernel argument."""
+    if isinstance(value, DeviceArray):
+        return value.dtype.char
+    return len(value) if isinstance(value, tuple) else type(value)
+
+
+def _numba_type(value: Any) -> types.Type:
+    if isinstance(value, DeviceArray):
+        return types.Array(from_dtype(value.dtype), 1, "C")
+    if isinstance(value, tuple):
+        return types.UniTuple(types.uint64, len(value))
+    if isinstance(value, np.uint64):
+        return types.uint64
+    if isinstance(value, int | np.integer):
+        return types.int64
+    raise TypeError(f"{type(value).__name__} cannot be a kernel argument")
+
+
+def _append(arguments: list[Any], value: Any) -> None:
+    if isinstance(value, DeviceArray):
+        arguments.extend(value.arguments)
+    elif isinstance(value, tuple):
+        arguments.extend(ctypes.c_uint64(int(word)) for word in value)
+    elif isinstance(value, np.uint64):
+        arguments.append(ctypes.c_uint64(int(value)))
+    else:
+        arguments.append(ctypes.c_int64(int(value)))
 
 
 class CudaTarget:
-    """One CUDA device, its default stream, and a memory pool."""
+    """One CUDA device and its default stream."""
 
     name = "cuda"
 
     def __init__(self) -> None:
-        cuda.set_memory_manager(PooledMemory)
         self.device = cuda.get_current_device()
+        cuda.current_context()  # makes the driver's context current in this thread
         self.multiprocessors = self.device.MULTIPROCESSOR_COUNT
-        self._partials: dict[int, tuple[Array, np.ndarray]] = {}
+        self.parallel_items = 1024 * self.multiprocessors
+        self.pool = Pool()
+        self._stream = driver._to_core_stream(0)
+        self._compiled: dict[Any, Any] = {}
+        self._configs: dict[tuple[int, int], LaunchConfig] = {}
+        self._partials: dict[int, tuple[DeviceArray, np.ndarray]] = {}
 
-    def empty(self, length: int, dtype: Any = np.uint64) -> Array:
-        return cuda.device_array(max(length, 1), dtype=dtype)
+    def empty(self, length: int, dtype: Any = np.uint64) -> DeviceArray:
+        dtype = np.dtype(dtype)
+        bucket = Pool.bucket(length * dtype.itemsize)
+        return DeviceArray(self.pool.take(bucket), length, dtype, self.pool, bucket)
 
-    def zeros(self, length: int, dtype: Any = np.uint64) -> Array:
+    def zeros(self, length: int, dtype: Any = np.uint64) -> DeviceArray:
         array = self.empty(length, dtype)
-        cuda.driver.device_memset(array, 0, array.nbytes)
+        if length:
+            _api.cuMemsetD8(array.pointer, 0, array.nbytes)
         return array
 
-    def to_device(self, array: np.ndarray) -> Array:
-        return cuda.to_device(np.ascontiguousarray(array).reshape(-1))
+    def to_device(self, array: np.ndarray) -> DeviceArray:
+        flat = np.ascontiguousarray(array).reshape(-1)
+        copy = self.empty(flat.size, flat.dtype)
+        if flat.size:
+            _api.cuMemcpyHtoD(copy.pointer, flat.ctypes.data, flat.nbytes)
+        return copy
 
-    def to_host(self, array: Array) -> np.ndarray:
-        return array.copy_to_host()
+    def to_host(self, array: DeviceArray, length: int | None = None) -> np.ndarray:
+        """The first ``length`` entries (all, if None)."""
+        host = np.empty(array.size if length is None else length, dtype=array.dtype)
+        if host.size:
+            _api.cuMemcpyDtoH(host.ctypes.data, array.pointer, host.nbytes)
+        return host
 
     def synchronise(self) -> None:
-        cuda.synchronize()
+        _api.cuCtxSynchronize()
 
     def memory_peak(self) -> int | None:
-        return PooledMemory.peak
+        """Bytes of device memory in use at most, since the start or the last reset."""
+        return self.pool.peak
+
+    def reset_memory_peak(self) -> None:
+        self.pool.peak = self.pool.in_use
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         """Queue body(i, *args) for i < n."""
         if n > 0:
             blocks = blocks_for(n, _MAP_THREADS, 32 * self.multiprocessors)
-            kernel.cuda[blocks, _MAP_THREADS](n, args)
+            self._launch(kernel, blocks, _MAP_THREADS, (n,), args)
 
     def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Array:
         """A table of ``size`` uint64 words into which body(i, ...) has added for every i < n."""
         table = self.zeros(size)
         blocks = blocks_for(n, _MAP_THREADS, 32 * self.multiprocessors)
-        scatter.cuda[blocks, _MAP_THREADS](n, table, args)
+        self._launch(scatter, blocks, _MAP_THREADS, (n, table), args)
         return table
 
     def reduce(self, kernel: Kernel, n: int, *args: Any) -> np.ndarray:
@@ -108,14 +200,42 @@ class CudaTarget:
         assert kernel.ring is not None
         words = kernel.width * kernel.ring.limbs
         blocks = blocks_for(n, REDUCTION_THREADS, 8 * self.multiprocessors)
-        partial, pinned = self._partial_sums(words)
-        kernel.cuda[blocks, REDUCTION_THREADS](n, partial, args)
-        partial.copy_to_host(pinned)
-        _sum_rows(kernel.ring)(pinned, blocks, kernel.width)
-        return pinned[:words].copy()
+        partial, host = self._partial_sums(words)
+        self._launch(kernel, blocks, REDUCTION_THREADS, (n, partial), args)
+        self.synchronise()
+        _sum_rows(kernel.ring)(host, blocks, kernel.width)
+        return host[:words].copy()
 
-    def _partial_sums(self, words: int) -> tuple[Array, np.ndarray]:
+    def _launch(
+        self,
+        kernel: Kernel | Scatter,
+        blocks: int,
+        threads: int,
+        leading: tuple[Any, ...],
+        args: tuple,
+    ) -> None:
+        key = (kernel, *map(_kind, args))
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self._compile(kernel, leading, args)
+        config = self._configs.get((blocks, threads))
+        if config is None:
+            config = self._configs[blocks, threads] = LaunchConfig(grid=blocks, block=threads)
+        arguments: list[Any] = []
+        for value in (*leading, *args):
+            _append(arguments, value)
+        launch(self._stream, config, compiled, *arguments)
+
+    def _compile(self, kernel: Kernel | Scatter, leading: tuple[Any, ...], args: tuple) -> Any:
+        signature = (*map(_numba_type, leading), types.Tuple([_numba_type(a) for a in args]))
+        return kernel.cuda.compile(signature)._codelibrary.get_cufunc().kernel
+
+    def _partial_sums(self, words: int) -> tuple[DeviceArray, np.ndarray]:
+        """Where blocks leave their sums: host memory that the device writes, so no copy follows."""
         if words not in self._partials:
             length = 8 * self.multiprocessors * words
-            self._partials[words] = (self.empty(length), cuda.pinned_array(length, np.uint64))
+            mapped = cuda.mapped_array(length, np.uint64)
+            pointer = int(mapped.device_ctypes_pointer.value)
+            array = DeviceArray(pointer, length, np.dtype(np.uint64), None, 0)
+            self._partials[words] = (array, np.asarray(mapped))
         return self._partials[words]

@@ -24,7 +24,7 @@ from zkbench.jit import device
 
 Array = Any  # a flat array of the target: numpy.ndarray or a CUDA device array
 
-_SMALL = 1 << 10  # below this many items a second thread costs more than it brings
+_SMALL = 1 << 11  # fewer items than this are not worth a thread of their own
 
 
 @cache
@@ -104,7 +104,9 @@ class Kernel:
 
     registry: dict[str, Kernel] = {}
 
-    def __init__(self, name: str, body: Any, ring: Arithmetic | None = None, width: int = 0) -> None:
+    def __init__(
+        self, name: str, body: Any, ring: Arithmetic | None = None, width: int = 0
+    ) -> None:
         self.name, self.body, self.ring, self.width = name, body, ring, width
         Kernel.registry[name] = self
 
@@ -153,7 +155,9 @@ class Kernel:
         return cuda.jit(cache=True)(self.cuda_source)
 
 
-def kernel(name: str, ring: Arithmetic | None = None, width: int = 0) -> Callable[[Callable], Kernel]:
+def kernel(
+    name: str, ring: Arithmetic | None = None, width: int = 0
+) -> Callable[[Callable], Kernel]:
     """Decorator: a function of (i, *args), or (i, accumulator, *args), becomes a Kernel."""
 
     def decorate(function: Callable) -> Kernel:
@@ -210,6 +214,7 @@ class CpuTarget:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.parallel_items = self.threads  # so many items of a map occupy the whole target
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def empty(self, length: int, dtype: Any = np.uint64) -> Array:
@@ -221,8 +226,9 @@ class CpuTarget:
     def to_device(self, array: np.ndarray) -> Array:
         return np.ascontiguousarray(array).reshape(-1)
 
-    def to_host(self, array: Array) -> np.ndarray:
-        return array
+    def to_host(self, array: Array, length: int | None = None) -> np.ndarray:
+        """The first ``length`` entries (all, if None); may share memory with the array."""
+        return array[:length]
 
     def synchronise(self) -> None:
         """Nothing is asynchronous here."""
@@ -230,8 +236,12 @@ class CpuTarget:
     def memory_peak(self) -> int | None:
         return None
 
+    def reset_memory_peak(self) -> None:
+        """The host's memory is measured elsewhere."""
+
     def _split(self, n: int, grain: int) -> list[tuple[int, int]]:
-        parts = 1 if self._pool is None or n < grain else self.threads
+        """At most one range a thread, none of fewer than ``grain`` items."""
+        parts = 1 if self._pool is None else max(1, min(self.threads, n // grain))
         bounds = [n * part // parts for part in range(parts + 1)]
         return list(zip(bounds[:-1], bounds[1:], strict=True))
 
@@ -304,7 +314,9 @@ def target(name: str) -> Target:
     if name != "cuda":
         raise UnusableInput(f"unknown target {name!r}: choose cpu, cuda or auto")
     if not cuda_available():
-        raise UnusableInput("target cuda needs an NVIDIA GPU and numba-cuda, and none was found; use --target cpu")
+        raise UnusableInput(
+            "target cuda needs an NVIDIA GPU and numba-cuda, and none was found; use --target cpu"
+        )
     from zkbench.kernels.cuda_target import CudaTarget
 
     return CudaTarget()

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights, Functional, Sparse
+from zkbench.commitments.claims import AxisWeights, Functional, Sparse, Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import cpu_target
 from zkbench.proof import ProofRejected
 from zkbench.protocols.evaluate import extension_of_integers
-from zkbench.protocols.tlookup import Value
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any

@@ -33,6 +33,7 @@ from zkbench.protocols.sumcheck import (
     axes_at,
     num_variables,
 )
+from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -96,7 +97,7 @@ class Tree:
     def fill_leaves(
         self, values: Array, offset: int, alpha: Element, numerators: Array | None = None
     ) -> Tree:
-        """Leaves numerators[i] / (alpha - (values[i] + offset)), numerators 1 if None; builds the tree."""
+        """Build the tree over numerators[i] / (alpha - (values[i] + offset)); no numerators: 1."""
         p, q = self._allocate(self.shape)
         _, cols = _rows_cols(self.shape)
         count = _count(self.shape)
@@ -137,7 +138,7 @@ class Tree:
         words = (1 if single else 2) * self.field.ext.limbs
         if not single:
             self.layers.pop()
-        top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t)[:words])]
+        top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t, words))]
         self.root = _root(top)
         return top
 
@@ -151,13 +152,20 @@ class LayerStatement(TableStatement):
         self, target: Target, field: Field, p: Array, q: Array, axes: Sequence[Axis], lam: Element
     ) -> None:
         self.kernels = kernels(field)
-        self.lam = lam
+        self.lam, self.lam_scalar = lam, field.scalar(lam)
         super().__init__(target, field, [p, q], axes)
+
+    def _kind(self) -> str:
+        return "fraction"
+
+    def _padding(self) -> list[int]:
+        return [0, 1]
 
     def _with_padding(self, words: Any) -> list[Element]:
         """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
         at_zero, lead = self.field.unpack(words)
-        return [at_zero + self.lam * (1 - self.weights.real_mass()), lead]
+        mass = self.weights.real_mass()
+        return [at_zero if mass is None else at_zero + self.lam * (1 - mass), lead]
 
     def _sum(self) -> list[Element]:
         weights = self.weights
@@ -168,7 +176,7 @@ class LayerStatement(TableStatement):
             *self.tables,
             weights.cols,
             half,
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *weights.arguments(),
         )
         return self._with_padding(words)
@@ -176,18 +184,16 @@ class LayerStatement(TableStatement):
     def _bind(self, challenge: Element) -> None:
         cols, rows = self.weights.cols, self.weights.rows
         half = (cols + 1) // 2
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         scalar = self.field.scalar(challenge)
-        self.target.map(
-            self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar
-        )
-        self.tables = folded
+        self.target.map(self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar)
+        self._replace_tables(folded)
         self.weights.advance()
 
     def _bind_and_sum(self, challenge: Element) -> list[Element]:
         cols, rows = self.weights.cols, self.weights.rows
         half, quarter = (cols + 1) // 2, (cols + 3) // 4
-        folded = self._allocate(rows * half)
+        folded = self._next_tables(rows * half)
         self.weights.advance()
         words = self.target.reduce(
             self.kernels.fold_round,
@@ -198,12 +204,11 @@ class LayerStatement(TableStatement):
             half,
             quarter,
             self.field.scalar(challenge),
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *self.weights.arguments(),
         )
-        self.tables = folded
+        self._replace_tables(folded)
         result = self._with_padding(words)
-        self._move_if_small()
         return result
 
 
@@ -217,6 +222,12 @@ class FractionalGKR:
     @property
     def max_depth(self) -> int:
         return max(depth(shape) for shape in self.shapes)
+
+    def soundness_bits(self) -> float:
+        """-log2 of the error of all layers: 3 a round, 2 trees + 1 for lambda and mu a layer."""
+        layers = self.max_depth
+        rounds = layers * (layers - 1) // 2
+        return error_bits(self.field.bits, 3 * rounds + layers * (2 * len(self.shapes) + 1))
 
     def _active(self, layer: int) -> list[int]:
         """Trees whose nodes at this layer (0: the root) are sums of two children."""

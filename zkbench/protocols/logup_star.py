@@ -27,16 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights
+from zkbench.commitments.claims import AxisWeights, Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import kernels as contract_kernels
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.scatter import push_forward
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth
+from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
 from zkbench.protocols.tables import Table, index_extension
-from zkbench.protocols.tlookup import Value, add_fractions, count, looker_value
+from zkbench.protocols.tlookup import add_fractions, count, looker_value
+from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -119,9 +120,7 @@ class LogupStar:
             raise ValueError(f"index tensors {missing} have no claim")
         return tables
 
-    def _push(
-        self, target: Target, indices: Sequence[Array], weights: Sequence[Array]
-    ) -> Array:
+    def _push(self, target: Target, indices: Sequence[Array], weights: Sequence[Array]) -> Array:
         size, offset = self.table_size, self.table.offset
         pushed = None
         for shape, values, w in zip(self.shapes, indices, weights, strict=True):
@@ -144,9 +143,7 @@ class LogupStar:
         self, transcript: ProverTranscript, target: Target, pushed: Array
     ) -> tuple[Value, ...]:
         values = target.to_device(self.field.pack(self.table.values.tolist()))
-        statement = ProductStatement(
-            target, self.field, [values, pushed], [Axis(self.table_size)]
-        )
+        statement = ProductStatement(target, self.field, [values, pushed], [Axis(self.table_size)])
         point, _ = Sumcheck(self.field).prove(transcript, statement)
         return self._send_columns(transcript, target, pushed, point)
 
@@ -180,6 +177,18 @@ class LogupStar:
         at_product = self._verify_product(transcript, gammas, claims)
         return self._claims(c, leaves, (at_table, at_product))
 
+    def soundness_terms(self, num_claims: int) -> list[Term]:
+        """(name, bits) of each source of error, for at most ``num_claims`` claims."""
+        bits = self.field.bits
+        entries = sum(count(shape) for shape in self.shapes) + self.table_size
+        return [
+            Term("logUp* challenge", error_bits(bits, entries)),
+            Term("logUp* claim combination", error_bits(bits, num_claims)),
+            Term("logUp* indices in range", error_bits(bits, max(map(depth, self.shapes)))),
+            Term("logUp* fraction tree", self._gkr().soundness_bits()),
+            Term("logUp* product", error_bits(bits, 3 * num_variables(self.table_size))),
+        ]
+
     def _check_numerators(
         self,
         transcript: VerifierTranscript,
@@ -187,13 +196,17 @@ class LogupStar:
         claims: Sequence[OutputClaim],
         leaves: Sequence[Fraction],
     ) -> None:
-        points = [split_point(leaf.point, shape) for leaf, shape in zip(leaves, self.shapes, strict=False)]
+        points = [
+            split_point(leaf.point, shape) for leaf, shape in zip(leaves, self.shapes, strict=False)
+        ]
         expected: list[Any] = [0] * len(self.shapes)
         for gamma, claim in zip(gammas, claims, strict=True):
             k = claim.source
             expected[k] = expected[k] + gamma * claim.weights.extension(points[k], self.shapes[k])
         for leaf, value in zip(leaves, expected, strict=False):
-            transcript.require_zero(leaf.p - value, "a lookup's numerators are not its claims' weights")
+            transcript.require_zero(
+                leaf.p - value, "a lookup's numerators are not its claims' weights"
+            )
 
     def _check_table_leaf(
         self, transcript: VerifierTranscript, c: Element, leaf: Fraction, columns: tuple[Value, ...]
@@ -229,13 +242,8 @@ class LogupStar:
         return tuple(Value((tuple(point),), value) for value in values)
 
     def _join(self, columns: Sequence[Value]) -> Element:
-        """Y's value from its columns': sum of columns times powers of X."""
-        total: Any = 0
-        for power, column in enumerate(columns):
-            basis = [0] * self.field.degree
-            basis[power] = 1
-            total = total + column.value * self.field.element(*basis)
-        return total
+        """Y's value from its columns'."""
+        return join_columns(self.field, [column.value for column in columns])
 
     def _claims(
         self, c: Element, leaves: Sequence[Fraction], pushed: tuple[tuple[Value, ...], ...]
@@ -257,6 +265,16 @@ class LogupStar:
         while len(powers) < number:
             powers.append(powers[-1] * base)
         return powers
+
+
+def join_columns(field: Field, values: Sequence[Element]) -> Element:
+    """The value of a vector of E from its base-field columns': sum of these times powers of X."""
+    total: Any = 0
+    for power, value in enumerate(values):
+        basis = [0] * field.degree
+        basis[power] = 1
+        total = total + value * field.element(*basis)
+    return total
 
 
 def evaluate_columns(

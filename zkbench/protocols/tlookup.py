@@ -24,24 +24,18 @@ from typing import Any
 
 import numpy as np
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.scatter import histogram
 from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree
-from zkbench.protocols.sumcheck import num_variables, split_point
+from zkbench.protocols.sumcheck import split_point
 from zkbench.protocols.tables import index_extension
+from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-
-
-@dataclass(frozen=True)
-class Value:
-    """The multilinear extension of a tensor at one point an axis."""
-
-    point: tuple[tuple[Element, ...], ...]
-    value: Element
 
 
 @dataclass(frozen=True)
@@ -137,6 +131,15 @@ class TLookup:
         self._check_leaves(transcript, alpha, leaves)
         return self._claims(alpha, leaves)
 
+    def soundness_terms(self) -> list[Term]:
+        """Each source of error, with its bits."""
+        lookers = sum(count(shape) for lookup in self.lookups for shape in lookup.shapes)
+        entries = sum(lookup.size for lookup in self.lookups)
+        return [
+            Term("lookup challenge", error_bits(self.field.bits, lookers + entries)),
+            Term("fraction tree", self._gkr().soundness_bits()),
+        ]
+
     def _groups(self, items: Sequence[Any]) -> list[tuple[Lookup, list[Any], Any]]:
         """(lookup, items of its lookers, item of its table)."""
         groups, start = [], 0
@@ -190,20 +193,3 @@ def add_fractions(fractions: Sequence[Fraction]) -> Fraction:
 
 def _product(elements: Sequence[Element]) -> Element:
     return reduce(lambda a, b: a * b, elements)
-
-
-def soundness_terms(lookups: Sequence[Lookup], field_bits: float) -> list[tuple[str, float]]:
-    """(name, bits) of each source of error."""
-    lookers = sum(count(shape) for lookup in lookups for shape in lookup.shapes)
-    entries = sum(lookup.size for lookup in lookups)
-    trees = sum(len(lookup.shapes) + 1 for lookup in lookups)
-    deepest = max(
-        sum(num_variables(n) for n in shape)
-        for lookup in lookups
-        for shape in (*lookup.shapes, (lookup.size,))
-    )
-    rounds = deepest * (deepest - 1) // 2
-    return [
-        ("lookup challenge", field_bits - float(np.log2(lookers + entries))),
-        ("fraction tree", field_bits - float(np.log2(max(1, 3 * rounds + deepest * (2 * trees + 1))))),
-    ]

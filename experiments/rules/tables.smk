@@ -1,0 +1,128 @@
+TABLE_PACKAGE = ["experiments/tables/formats.py", "zkbench/bench/records.py"]
+
+
+rule table_digits:
+    input:
+        script="experiments/tables/digits.py",
+        package=TABLE_PACKAGE,
+        records="results/work/records.jsonl",
+    output:
+        report("results/tables/digits.csv", caption="../captions/digits.rst", category="Tables"),
+        "results/tables/digits.md",
+        "results/tables/digits.tex",
+    log:
+        f"{LOGS}/table_digits.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out results/tables/digits"
+        " > {log} 2>&1"
+
+
+rule table_proven_labels:
+    input:
+        script="experiments/tables/proven_labels.py",
+        package=TABLE_PACKAGE,
+        labels=f"{WORK}/test_y.npy",
+        statements=expand(f"{WORK}/proofs/{{batch}}.statement.json", batch=config["batches"]),
+        verdicts=expand(f"{WORK}/proofs/{{batch}}.verify.json", batch=config["batches"]),
+        soundness=expand(f"{WORK}/proofs/{{batch}}.soundness.json", batch=config["batches"]),
+    output:
+        report(
+            "results/tables/proven_labels.csv",
+            caption="../captions/proven_labels.rst",
+            category="Tables",
+        ),
+        "results/tables/proven_labels.md",
+        "results/tables/proven_labels.tex",
+    log:
+        f"{LOGS}/table_proven_labels.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --labels {input.labels} --statements {input.statements}"
+        " --verdicts {input.verdicts} --out results/tables/proven_labels > {log} 2>&1"
+
+
+rule table_accuracy:
+    input:
+        script="experiments/tables/accuracy.py",
+        package=TABLE_PACKAGE,
+        accuracy=f"{WORK}/accuracy.csv",
+    output:
+        report("results/tables/accuracy.csv", caption="../captions/accuracy.rst", category="Tables"),
+        "results/tables/accuracy.md",
+        "results/tables/accuracy.tex",
+    log:
+        f"{LOGS}/table_accuracy.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --accuracy {input.accuracy} --out results/tables/accuracy"
+        " > {log} 2>&1"
+
+
+rule table_protocols:
+    input:
+        script="experiments/tables/protocols.py",
+        package=TABLE_PACKAGE,
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "results/tables/protocols.csv",
+            caption="../captions/protocols.rst",
+            category="Tables",
+        ),
+        "results/tables/protocols.md",
+        "results/tables/protocols.tex",
+    log:
+        f"{LOGS}/table_protocols.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out results/tables/protocols"
+        " > {log} 2>&1"
+
+
+rule table_published:
+    input:
+        script="experiments/tables/published.py",
+        package=TABLE_PACKAGE,
+        published="results/published/protocols.csv",
+    output:
+        report(
+            "results/tables/published.csv",
+            caption="../captions/published.rst",
+            category="Tables",
+        ),
+        "results/tables/published.md",
+        "results/tables/published.tex",
+    log:
+        f"{LOGS}/table_published.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --published {input.published} --out results/tables/published"
+        " > {log} 2>&1"
+
+
+rule table_benchmarks:
+    input:
+        script="experiments/tables/benchmarks.py",
+        package=TABLE_PACKAGE,
+        results="results/work/pytest_benchmarks.json",
+    output:
+        report(
+            "results/tables/benchmarks.csv",
+            caption="../captions/benchmarks.rst",
+            category="Tables",
+        ),
+        "results/tables/benchmarks.md",
+        "results/tables/benchmarks.tex",
+    log:
+        f"{LOGS}/table_benchmarks.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --results {input.results} --out results/tables/benchmarks"
+        " > {log} 2>&1"

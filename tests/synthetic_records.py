@@ -1,0 +1,113 @@
+"""Records with invented times, as the runner would write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zkbench.bench.records import Record, record_id
+
+CPU = {"model": "Intel(R) Xeon(R) Processor", "cores": 2, "logical_cores": 2, "threads": 2}
+GPU = {
+    "name": "NVIDIA H100 80GB HBM3",
+    "memory_bytes": 85_000_000_000,
+    "driver": "580.1",
+    "cuda": "13.0",
+    "count": 1,
+    "runtime": "13.0.96",
+}
+VERSIONS = {
+    "python": "3.11.7",
+    "zkbench": "0.1.0",
+    "numba": "0.68.1",
+    "numba_cuda": "0.30.4",
+    "llvmlite": "0.50.0",
+    "numpy": "2.4.6",
+}
+
+
+def make_record(
+    benchmark: str = "tlookup",
+    params: dict[str, Any] | None = None,
+    values: int = 1 << 20,
+    prove_s: float = 0.2,
+    target: str = "cpu",
+    **changes: Any,
+) -> Record:
+    """A record whose three samples are 0.9, 1 and 1.2 times `prove_s`."""
+    params = {"log_values": 20, "log_table": 16} if params is None else params
+    samples = [0.9 * prove_s, prove_s, 1.2 * prove_s]
+    on_gpu = target == "cuda"
+    record = {
+        "schema": 1,
+        "id": record_id(benchmark, params, target, "goldilocks"),
+        "benchmark": benchmark,
+        "params": params,
+        "values": values,
+        "target": target,
+        "field": "goldilocks",
+        "seed": 0,
+        "samples": {"prove_s": samples, "verify_s": [0.01, 0.012, 0.011]},
+        "cold_s": {"prove": 3 * prove_s, "verify": 0.5},
+        "phases": {
+            "commit": [0.25 * s for s in samples],
+            "lookups": [0.5 * s for s in samples],
+        },
+        "proof_bytes": 40_000,
+        "memory": {
+            "host_peak_bytes": 300_000_000,
+            "device_peak_bytes": 1_000_000_000 if on_gpu else None,
+        },
+        "soundness_bits": 104.25,
+        "zero_knowledge": False,
+        "verified": True,
+        "machine": "h100-80gb" if on_gpu else "cpu-intel-xeon-2c",
+        "provenance": {
+            "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
+            "cpu": CPU,
+            "ram_bytes": 25_000_000_000,
+            "gpu": GPU if on_gpu else None,
+            "versions": VERSIONS,
+            "platform": "Linux-x86_64",
+            "time": "2026-11-22T16:44:35+00:00",
+        },
+        "extra": {},
+    }
+    return record | changes
+
+
+def make_sweep(benchmark: str, target: str, values_per_s: float) -> list[Record]:
+    """Records of 2^12 .. 2^20 values at nearly the given throughput."""
+    return [
+        make_record(
+            benchmark,
+            {"log_values": log_values, "log_table": 16},
+            1 << log_values,
+            1e-3 + (1 << log_values) / values_per_s,
+            target,
+        )
+        for log_values in (12, 14, 16, 18, 20)
+    ]
+
+
+def make_matmuls(target: str, products_per_s: float) -> list[Record]:
+    """Records of square matrix products of 64 .. 1024 rows."""
+    return [
+        make_record(
+            "matmul",
+            {"num_layers": 1, "batch": n, "d_in": n, "d_out": n},
+            n * n,
+            1e-3 + n**3 / products_per_s,
+            target,
+        )
+        for n in (64, 256, 1024)
+    ]
+
+
+def make_inferences(target: str = "cpu") -> list[Record]:
+    """Records of the digit classifier on its four batch sizes."""
+    return [
+        make_record(
+            "inference", {"dims": [64, 128, 128, 10], "batch": n}, n, 0.2 + 0.005 * n, target
+        )
+        for n in (1, 16, 64, 360)
+    ]

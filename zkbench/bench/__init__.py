@@ -1,0 +1,1 @@
+"""Timing of verified runs: cases, timers, provenance, records and the runner."""

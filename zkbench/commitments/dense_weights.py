@@ -1,0 +1,146 @@
+"""Functionals over the dense vector: the prover writes their weights, the verifier evaluates them.
+
+The dense weights of a claim are w[e - offset] inside its tensor and zero outside. The prover adds
+them into a vector of E elements; the verifier evaluates that vector's multilinear extension at one
+point, tile by tile: inside a tile the axes factor, so only the axes that select a tile are gone
+through entry by entry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from zkbench.commitments.claims import AxisWeight, AxisWeights, EqAxis, Functional, OnesAxis, Sparse
+from zkbench.commitments.layout import Slot, log_tile
+from zkbench.fields import Field
+from zkbench.kernels import eq
+from zkbench.kernels.functional import kernels
+from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.protocols.sumcheck import num_variables
+
+Element = Any
+Table = tuple[Array, int]  # E elements on a target, and how many
+_SPLIT_BITS = 11  # a leading eq axis of more variables is split in two tables
+
+
+class PointTables:
+    """Tables of eq at a verifier's point, for dense indices in units of 2^b entries."""
+
+    def __init__(self, field: Field, point: Sequence[Element]) -> None:
+        self.field, self.point = field, list(point)
+        self.halves = cache(self._halves)
+
+    def _halves(self, log_unit: int) -> tuple[Array, Array, int]:
+        """(table of the low variables, of the high ones, number of low variables)."""
+        point = self.point[log_unit:]
+        log_low = len(point) // 2
+        low, high = point[:log_low], point[log_low:]
+        tables = [
+            eq.eq_table(cpu_target(), self.field, part, 1 << len(part)) for part in (low, high)
+        ]
+        return tables[0], tables[1], log_low
+
+
+def accumulate(
+    target: Target, field: Field, slot: Slot, functional: Functional, scale: Element, weights: Array
+) -> None:
+    """weights[offset + e] += scale * w[e] for every entry e of the tensor, on the target."""
+    if isinstance(functional, Sparse):
+        indices = target.to_device(np.array(functional.indices, dtype=np.int64))
+        coefficients = target.to_device(field.pack(functional.coefficients))
+        arguments = (indices, coefficients, field.scalar(scale), slot.offset, weights)
+        target.map(kernels(field).scatter, len(functional.indices), *arguments)
+        return
+    tables = [(axis.table(target, field, n), n) for axis, n in _factors(functional, slot.shape)]
+    head = (target.to_device(field.pack([scale])), 1)
+    (outer, _), (inner, width) = _balanced(target, field, [head, *tables])
+    family = kernels(field)
+    target.map(family.accumulate, slot.size, outer, inner, width, slot.offset, weights)
+
+
+def evaluate(tables: PointTables, slot: Slot, functional: Functional) -> Element:
+    """sum over entries e of w[e] eq(z, offset + e), z the tables' point."""
+    if isinstance(functional, Sparse):
+        return _evaluate_sparse(tables, slot, functional)
+    field, bits = tables.field, log_tile(slot.shape)
+    scale, outer = _over_tile(field, functional, slot.shape, tables.point[:bits])
+    base = slot.offset >> bits
+    if not outer:
+        return scale * eq.eq_at(tables.point[bits:], base)
+    (high, count), (low, width) = _balanced(cpu_target(), field, outer)
+    arguments = (high, low, width, *tables.halves(bits), base)
+    words = cpu_target().reduce(kernels(field).eq_dot, count * width, *arguments)
+    return scale * field.unpack(words)[0]
+
+
+def _evaluate_sparse(tables: PointTables, slot: Slot, functional: Sparse) -> Element:
+    field = tables.field
+    if not functional.indices:
+        return field.element(0)
+    indices = np.array(functional.indices, dtype=np.int64)
+    coefficients = field.pack(functional.coefficients)
+    arguments = (indices, coefficients, *tables.halves(0), slot.offset)
+    words = cpu_target().reduce(kernels(field).sparse_eq_dot, len(indices), *arguments)
+    return field.unpack(words)[0]
+
+
+def _factors(functional: AxisWeights, shape: Sequence[int]) -> list[tuple[AxisWeight, int]]:
+    """The axes and their lengths; a long leading axis becomes two, the first rounded up."""
+    pairs = list(zip(functional.axes, shape, strict=True))
+    if not pairs or num_variables(pairs[0][1]) <= _SPLIT_BITS:
+        return pairs
+    axis, length = pairs[0]
+    half = num_variables(length) // 2
+    halves = _halves_of(axis, half)
+    return (
+        [(halves[0], -(-length >> half)), (halves[1], 1 << half), *pairs[1:]] if halves else pairs
+    )
+
+
+def _halves_of(axis: AxisWeight, half: int) -> tuple[AxisWeight, AxisWeight] | None:
+    """Weights over the high variables and over the ``half`` low ones, if these factor."""
+    if isinstance(axis, EqAxis):
+        return EqAxis(axis.point[half:]), EqAxis(axis.point[:half])
+    return (axis, axis) if isinstance(axis, OnesAxis) else None
+
+
+def _over_tile(
+    field: Field, functional: AxisWeights, shape: Sequence[int], point: Sequence[Element]
+) -> tuple[Element, list[Table]]:
+    """(scale, tables over the axes that select a tile), once the inside of a tile is summed."""
+    axes = functional.axes
+    scale: Any = 1
+    for k in reversed(range(len(shape))):
+        length = shape[k]
+        bits = ((length & -length) - 1).bit_length()
+        inside, point = point[:bits], point[bits:]
+        if length == 1 << bits:
+            scale = scale * axes[k].extension(inside, length)
+            continue
+        factor, table = axes[k].reduce(field, inside, length)
+        outer = [(axes[i].table(cpu_target(), field, shape[i]), shape[i]) for i in range(k)]
+        return scale * factor, [*outer, (table, length >> bits)]
+    return scale, []
+
+
+def _balanced(target: Target, field: Field, tables: Sequence[Table]) -> tuple[Table, Table]:
+    """Two tables whose outer product is that of all of them, as equal in length as can be."""
+    lengths = [length for _, length in tables]
+    costs = [math.prod(lengths[:k]) + math.prod(lengths[k:]) for k in range(1, len(tables))]
+    cut = 1 + costs.index(min(costs)) if costs else 1
+    return _product(target, field, tables[:cut]), _product(target, field, tables[cut:])
+
+
+def _product(target: Target, field: Field, tables: Sequence[Table]) -> Table:
+    if not tables:
+        return target.to_device(field.pack([1])), 1
+    table, length = tables[0]
+    for other, count in tables[1:]:
+        table = eq.outer_product(target, field, table, length, other, count)
+        length *= count
+    return table, length

@@ -1,0 +1,27 @@
+"""JSON schemas of the public files, and their check."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+
+from zkbench.errors import UnusableInput
+
+
+@cache
+def _validator(name: str) -> Any:
+    text = files(__name__).joinpath(f"{name}.schema.json").read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def check(name: str, value: Any, what: str) -> None:
+    """Raise UnusableInput, naming ``what`` and the place, unless the value fits the schema."""
+    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(value))
+    if error is not None:
+        place = "".join(f"[{part!r}]" for part in error.absolute_path)
+        reason = error.message if len(error.message) < 200 else error.message[:200] + " ..."
+        raise UnusableInput(f"{what} is malformed{' at ' + place if place else ''}: {reason}")

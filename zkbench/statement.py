@@ -1,0 +1,134 @@
+"""The public side of an inference proof: the model's commitment, and the statement."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from blake3 import blake3
+
+from zkbench import schemas
+from zkbench.commitments.interleaved import Commitment
+from zkbench.commitments.ligero import Ligero, ligero_from_json
+from zkbench.errors import UnusableInput
+from zkbench.proof import canonical_json
+from zkbench.protocols.mlp_inference import MlpInference
+from zkbench.quant.formats import FixedPoint
+
+
+def _digest(value: Any) -> str:
+    return blake3(canonical_json(value)).hexdigest()
+
+
+@dataclass(frozen=True)
+class ModelCommitment:
+    """A committed model as everybody may know it: architecture, number formats, and 32 bytes."""
+
+    scheme: Ligero
+    root: bytes
+    dims: tuple[int, ...]
+    shift: int
+    input_format: FixedPoint
+    formats: tuple[FixedPoint, ...]
+
+    @property
+    def commitment(self) -> Commitment:
+        """What is behind the root: tensors whose names and shapes follow from the widths."""
+        return self.scheme.commitment(self.root, MlpInference.weight_shapes(self.dims))
+
+    @property
+    def digest(self) -> str:
+        """Identity of the model: a hash of everything in ``to_json``."""
+        return _digest(self.to_json())
+
+    def protocol(self, batch: int) -> MlpInference:
+        """The proof of an inference of this model on a batch."""
+        return MlpInference(self.scheme, self.dims, self.shift, batch)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": "zkbench model commitment",
+            "version": 1,
+            "kind": "mlp",
+            "scheme": self.scheme.to_json(),
+            "root": self.root.hex(),
+            "dims": list(self.dims),
+            "shift": self.shift,
+            "input_format": self.input_format.to_dict(),
+            "formats": [number_format.to_dict() for number_format in self.formats],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, what: str = "the model commitment") -> ModelCommitment:
+        """Read ``to_json``'s result; raises UnusableInput for anything else."""
+        schemas.check("commitment", data, what)
+        if len(data["formats"]) != len(data["dims"]) - 1:
+            raise UnusableInput(f"{what} needs one number format a layer")
+        return cls(
+            ligero_from_json(data["scheme"], _prefixed(what)),
+            bytes.fromhex(data["root"]),
+            tuple(data["dims"]),
+            data["shift"],
+            FixedPoint(**data["input_format"]),
+            tuple(FixedPoint(**entry) for entry in data["formats"]),
+        )
+
+
+def _prefixed(what: str) -> Any:
+    """An exception factory whose messages begin with the file's name."""
+
+    def make(reason: str) -> UnusableInput:
+        return UnusableInput(f"{what} is malformed: {reason}")
+
+    make_error: Callable[[str], UnusableInput] = make
+    return make_error
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """The model with this digest gives these inputs these labels.
+
+    inputs: int16, batch x features, in the model's input format. labels: int64, batch.
+    """
+
+    model: str
+    inputs: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        words = self.inputs.astype("<i2").tobytes()
+        return {
+            "format": "zkbench statement",
+            "version": 1,
+            "kind": "mlp-inference",
+            "model": self.model,
+            "inputs": {
+                "shape": list(self.inputs.shape),
+                "int16": base64.b64encode(words).decode("ascii"),
+            },
+            "labels": self.labels.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, what: str = "the statement") -> Statement:
+        """Read ``to_json``'s result; raises UnusableInput for anything else."""
+        schemas.check("statement", data, what)
+        rows, features = data["inputs"]["shape"]
+        try:
+            words = base64.b64decode(data["inputs"]["int16"], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise UnusableInput(f"{what} is malformed: its inputs are not base64") from error
+        if len(words) != 2 * rows * features or len(data["labels"]) != rows:
+            raise UnusableInput(f"{what} is malformed: its inputs or labels do not fit their shape")
+        inputs = np.frombuffer(words, dtype="<i2").astype(np.int16).reshape(rows, features)
+        if max(data["labels"]) >= 1 << 31:
+            raise UnusableInput(f"{what} is malformed: a label is out of range")
+        return cls(data["model"], inputs, np.array(data["labels"], dtype=np.int64))
