@@ -125,7 +125,7 @@ def prove_inference(
     public = committed.public
     protocol = public.protocol(len(inputs))
     bits = total_bits(protocol.soundness_terms())
-    if bits < minimum_bits:
+    if not bits >= minimum_bits:  # so that NaN is never enough
         raise UnusableInput(
             f"these sizes and parameters give {bits:.1f} bits of soundness, below {minimum_bits:g};"
             " use smaller batches or more queries, or ask for it by --minimum-bits"
@@ -165,7 +165,7 @@ def verify_inference(
         raise ProofRejected("the statement's inputs or labels do not fit the model")
     protocol = public.protocol(rows)
     bits = total_bits(protocol.soundness_terms())
-    if bits < minimum_bits:
+    if not bits >= minimum_bits:  # so that NaN is never enough
         raise ProofRejected(f"its parameters give only {bits:.1f} bits of soundness")
     parsed = Proof.from_bytes(proof)
     header = _header(protocol, statement)

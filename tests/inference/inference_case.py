@@ -27,7 +27,7 @@ DIMS = (5, 6, 6, 6, 3)
 def random_model(
     rng: np.random.Generator, dims: Sequence[int], shift: int, scale: float = 1.0
 ) -> IntegerMLP:
-    """Weights near ``scale`` 2^shift / sqrt(fan-in), so that values keep their size through layers."""
+    """Weights near ``scale`` 2^shift / sqrt(fan-in): values keep their size through layers."""
     weights, biases = [], []
     for d_in, d_out in pairwise(dims):
         most = min(2**15 - 1, max(1, int(scale * 2**shift / d_in**0.5)))

@@ -191,8 +191,10 @@ def _header_edits(header: dict) -> dict[str, Callable[[dict], object]]:
     def set_in(key, value):
         return lambda h: h["protocol"].__setitem__(key, value)
 
-    edits = {f"without {key}": (lambda key: lambda h: h["protocol"].pop(key))(key) for key in protocol}
-    return edits | {
+    def without(key):
+        return lambda h: h["protocol"].pop(key)
+
+    return {f"without {key}": without(key) for key in protocol} | {
         "another protocol": set_in("protocol", "mlp-training"),
         "another version": set_in("version", 2),
         "another field": set_in("field", "babybear"),
