@@ -30,6 +30,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _3, _61 = np.uint64(3), np.uint64(61)
 _32 = np.uint64(32)
+_NONRESIDUE = np.uint64(NONRESIDUE)
 
 
 @intrinsic
@@ -40,7 +41,9 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
         i64, i128 = ir.IntType(64), ir.IntType(128)
         product = builder.mul(builder.zext(args[0], i128), builder.zext(args[1], i128))
         high = builder.trunc(builder.lshr(product, ir.Constant(i128, 64)), i64)
-        return context.make_tuple(builder, signature.return_type, (builder.trunc(product, i64), high))
+        return context.make_tuple(
+            builder, signature.return_type, (builder.trunc(product, i64), high)
+        )
 
     return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
 
@@ -84,6 +87,27 @@ def reduce_wide(low, high):
 def mul(a, b):
     low, high = mul_wide(a, b)
     return reduce_wide(low, high)
+
+
+@device("goldilocks.square_times")
+def square_times(a, count, b):
+    """a^(2^count) b."""
+    for _ in range(count):
+        a = mul(a, a)
+    return mul(a, b)
+
+
+@device("goldilocks.inverse")
+def inverse(a):
+    """a^(p - 2) by Fermat, p - 2 = (2^31 - 1) 2^33 + 2^32 - 1; in names, ones: a^(2^ones - 1)."""
+    two = square_times(a, 1, a)
+    three = square_times(two, 1, a)
+    six = square_times(three, 3, three)
+    twelve = square_times(six, 6, six)
+    thirty = square_times(square_times(twelve, 12, twelve), 6, six)
+    thirty_one = square_times(thirty, 1, a)
+    thirty_two = square_times(thirty_one, 1, a)
+    return square_times(thirty_one, 33, thirty_two)
 
 
 @device("goldilocks.from_int")
@@ -228,6 +252,14 @@ def mul2(a, b):
     return reduce_top(constant), reduce_top(linear)
 
 
+@device("goldilocks2.inverse")
+def inverse2(a):
+    """The conjugate over the norm a0^2 - 7 a1^2, which is zero for zero alone."""
+    norm = sub(mul(a[0], a[0]), mul(_NONRESIDUE, mul(a[1], a[1])))
+    scale = inverse(norm)
+    return mul(a[0], scale), sub(_ZERO, mul(a[1], scale))
+
+
 @device("goldilocks2.canonical")
 def canonical2(a):
     return canonical(a[0]), canonical(a[1])
@@ -264,6 +296,17 @@ def mac_reduce2(accumulator):
     return mac_reduce(accumulator[0]), mac_reduce(accumulator[1])
 
 
+@device("goldilocks2.from_wide")
+def from_wide2(words):
+    """Six little-endian words: two coefficients from 192 bits each, by 2^128 = -2^32."""
+    low = reduce_top((words[0], words[1], _ZERO))
+    high = reduce_top((words[3], words[4], _ZERO))
+    return (
+        canonical(sub(low, mul(words[2], _EPSILON + _ONE))),
+        canonical(sub(high, mul(words[5], _EPSILON + _ONE))),
+    )
+
+
 @device("goldilocks.zero")
 def zero():
     return _ZERO
@@ -294,6 +337,7 @@ BASE = Arithmetic(
     add=add,
     sub=sub,
     mul=mul,
+    inverse=inverse,
     canonical=canonical,
     from_int=from_int,
     mul_base=mul,
@@ -313,6 +357,7 @@ EXTENSION = Arithmetic(
     add=add2,
     sub=sub2,
     mul=mul2,
+    inverse=inverse2,
     canonical=canonical2,
     from_int=from_int2,
     mul_base=mul_base2,
@@ -320,6 +365,7 @@ EXTENSION = Arithmetic(
     mac_zero=mac_zero2,
     mac=mac2,
     mac_reduce=mac_reduce2,
+    from_wide=from_wide2,
 )
 
 GOLDILOCKS = Field(

@@ -80,7 +80,9 @@ class DeviceArray:
 
     __slots__ = ("_bucket", "_pool", "arguments", "dtype", "pointer", "size")
 
-    def __init__(self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int) -> None:
+    def __init__(
+        self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int
+    ) -> None:
         self.pointer, self.size, self.dtype = pointer, size, dtype
         self._pool, self._bucket = pool, bucket
         # Numba's layout of an array argument: meminfo, parent, size, item size, data, shape, strides.
@@ -174,8 +176,11 @@ class CudaTarget:
         _api.cuCtxSynchronize()
 
     def memory_peak(self) -> int | None:
-        """Bytes of device memory in use at most, since the start."""
+        """Bytes of device memory in use at most, since the start or the last reset."""
         return self.pool.peak
+
+    def reset_memory_peak(self) -> None:
+        self.pool.peak = self.pool.in_use
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         """Queue body(i, *args) for i < n."""
@@ -202,7 +207,12 @@ class CudaTarget:
         return host[:words].copy()
 
     def _launch(
-        self, kernel: Kernel | Scatter, blocks: int, threads: int, leading: tuple[Any, ...], args: tuple
+        self,
+        kernel: Kernel | Scatter,
+        blocks: int,
+        threads: int,
+        leading: tuple[Any, ...],
+        args: tuple,
     ) -> None:
         key = (kernel, *map(_kind, args))
         compiled = self._compiled.get(key)
