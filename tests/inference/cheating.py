@@ -159,6 +159,11 @@ class Relay:
         self.sent[label] = elements
         self._transcript.send(label, elements)
 
+    def send_words(self, label: str, words: np.ndarray) -> None:
+        if label == "round":
+            self._open = self._transcript.field.unpack(words)
+        self._transcript.send_words(label, words)
+
     def challenge(self, label: str) -> Any:
         challenge = self._transcript.challenge(label)
         self.last[label] = challenge

@@ -21,13 +21,13 @@ from cheating import (
 )
 from inference_case import Case, inputs_in_range, random_model
 
+from zkbench.commitments.claims import Book
 from zkbench.commitments.merkle import MerkleTree
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.inference import commit_model
 from zkbench.kernels.ntt import encode
 from zkbench.models.mlp import IntegerMLP
 from zkbench.proof import ProofRejected
-from zkbench.protocols.mlp_inference import Book
 
 
 @pytest.mark.parametrize("stack", range(3))

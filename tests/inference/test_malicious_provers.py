@@ -33,6 +33,7 @@ from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.inference import commit_model
 from zkbench.models.mlp import IntegerMLP
 from zkbench.protocols.evaluate import extension_of_integers
+from zkbench.protocols.layer_inputs import LayerInputs
 from zkbench.protocols.sumcheck import Axis
 
 
@@ -90,32 +91,37 @@ class ForgedWeights(ForgedFactor):
     which = 1
 
 
-class ForgedInputs(ForgedFactor):
-    """Sends also the output of the layer before as the forged factor needs it."""
+class ForgedSources(LayerInputs):
+    """Sends an output of the layer before with which the inputs add up to their claim."""
 
-    def _prove_inputs(self, transcript, target, witness, s, claim):
+    def prove(self, transcript, target, trace, s, claim):
         def forge_output(relay, values):
             if values:
-                values[0] = values[0] + self._gap(witness, s, claim, values)
+                values[0] = values[0] + self._gap(trace, s, claim, values)
             return values
 
         relay = Relay(transcript, inputs=forge_output)
-        outputs = super()._prove_inputs(relay, target, witness, s, claim)
-        if outputs:
-            values = [output.value for output in outputs]
-            gap = self._gap(witness, s, claim, values)
-            outputs[0] = replace(outputs[0], value=values[0] + gap)
-        return outputs
+        outputs = super().prove(relay, target, trace, s, claim)
+        sent = relay.sent["inputs"]
+        return [replace(output, value=value) for output, value in zip(outputs, sent, strict=True)]
 
-    def _gap(self, witness, s, claim, values):
+    def _gap(self, trace, s, claim, values):
         public, _ = self._sources(s, claim.point[0])
-        inputs = witness.trace.inputs
         at_inputs = 0
         if 0 in self.stacks[s].layers:
+            inputs = trace.inputs
             at_inputs = public * extension_of_integers(
                 TARGET, self.field, inputs.reshape(-1), inputs.shape, claim.point[1:]
             )
         return claim.value - sum(values, self.field.element(0)) - at_inputs
+
+
+class ForgedInputs(ForgedFactor):
+    """Sends also the output of the layer before as the forged factor needs it."""
+
+    @property
+    def _layer_inputs(self):
+        return ForgedSources(**vars(super()._layer_inputs))
 
 
 class ForgedColumns(ForgedInputs):

@@ -10,12 +10,12 @@ import pytest
 from cheating import WRONG_OPENING
 from inference_case import FEW_BITS, FORMAT, Case
 
+from zkbench.commitments.claims import Book
 from zkbench.commitments.ligero import Ligero
 from zkbench.fields import GOLDILOCKS
 from zkbench.inference import _bind
 from zkbench.models.mlp import IntegerMLP
 from zkbench.proof import Message, Proof, ProofRejected
-from zkbench.protocols.mlp_inference import Book
 from zkbench.transcript import ProverTranscript, _Sponge
 
 
@@ -113,13 +113,18 @@ def test_a_claim_forgotten_by_the_prover(monkeypatch, case):
 def script(monkeypatch):
     """(kind, label) of all that a transcript absorbs: S statement, M message, C challenge."""
     absorbed: list[tuple[str, str]] = []
-    original = _Sponge._absorb
+    absorb, squeeze = _Sponge._absorb, _Sponge._squeeze
 
-    def absorb(sponge, kind, label, data):
+    def recording_absorb(sponge, kind, label, data):
         absorbed.append((kind.decode(), label))
-        original(sponge, kind, label, data)
+        absorb(sponge, kind, label, data)
 
-    monkeypatch.setattr(_Sponge, "_absorb", absorb)
+    def recording_squeeze(sponge, label, size):
+        absorbed.append(("C", label))
+        return squeeze(sponge, label, size)
+
+    monkeypatch.setattr(_Sponge, "_absorb", recording_absorb)
+    monkeypatch.setattr(_Sponge, "_squeeze", recording_squeeze)
     return absorbed
 
 
