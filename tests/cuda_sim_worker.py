@@ -20,14 +20,14 @@ import zkbench.jit
 zkbench.jit.device = lambda identifier, **options: lambda function: function  # type: ignore
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
 
-from cases.case import prove  # noqa: E402
-from cases.everything import SIMULATED  # noqa: E402
-from numba import cuda  # noqa: E402
+from cases.case import prove
+from cases.everything import SIMULATED
+from numba import cuda
 
-from zkbench.fields import GOLDILOCKS, goldilocks  # noqa: E402
-from zkbench.kernels import cuda_shells  # noqa: E402
-from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows  # noqa: E402
-from zkbench.protocols import sumcheck  # noqa: E402
+from zkbench.fields import GOLDILOCKS, goldilocks
+from zkbench.kernels import cuda_shells
+from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
+from zkbench.protocols import sumcheck
 
 # Fewer threads than items, so that threads stride, and a last block that is not full.
 MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS, REDUCTION_THREADS = 2, 3, 2, 8
