@@ -58,7 +58,7 @@ $(VENV)/.created:
 $(STAMP): pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "$(FOUND)"
 	@{ test -x $(BIN)/uv && \
-	    $(BIN)/uv pip install --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]; } || \
+	    $(BIN)/uv pip install --compile-bytecode --python $(PY) $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]; } || \
 	    $(PY) -m pip install $(PIP_ARGUMENTS) --editable .[$(EXTRAS)]
 	@touch $@
 

@@ -87,7 +87,9 @@ def _add_verify(commands: Any) -> None:
     parser.add_argument("proof", help="the proof file")
     parser.add_argument("--statement", required=True)
     parser.add_argument("--commitment", required=True, help="the model's commitment.json")
-    parser.add_argument("--input", help="also check that the statement is about these inputs (.npy)")
+    parser.add_argument(
+        "--input", help="also check that the statement is about these inputs (.npy)"
+    )
     _add_bits(parser)
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_verify)
@@ -116,7 +118,10 @@ def _add_bits(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--target", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
+        "--target",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto: a GPU if there is one",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the prover's randomness; proofs have none yet"
@@ -156,7 +161,8 @@ def _commit(args: argparse.Namespace) -> int:
         "seconds": seconds,
         "ranges": integer.report.to_dict(),
     }
-    text = f"{integer.report.to_text()}\ncommitted to model {committed.public.digest[:16]} ({where.name}): {path}"
+    digest = committed.public.digest[:16]
+    text = f"{integer.report.to_text()}\ncommitted to model {digest} on {where.name}: {path}"
     _print(args, result, text)
     return DONE
 

@@ -29,7 +29,11 @@ def _toolchain_versions() -> list[str]:
 
 def _kernel_sources() -> list[Path]:
     package = Path(__file__).parent
-    return [Path(__file__), *sorted(package.glob("fields/*.py")), *sorted(package.glob("kernels/*.py"))]
+    return [
+        Path(__file__),
+        *sorted(package.glob("fields/*.py")),
+        *sorted(package.glob("kernels/*.py")),
+    ]
 
 
 def cache_directory() -> Path:

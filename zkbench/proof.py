@@ -50,18 +50,25 @@ class Proof:
         parts = [MAGIC, _HEADER.pack(VERSION, len(header)), header]
         for message in self.messages:
             label = message.label.encode("ascii")
-            parts += [bytes([len(label)]), label, _LENGTH.pack(len(message.payload)), message.payload]
+            parts += [
+                bytes([len(label)]),
+                label,
+                _LENGTH.pack(len(message.payload)),
+                message.payload,
+            ]
         return b"".join(parts)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Proof:
-        """Parse a proof file; raises ProofRejected for anything that ``to_bytes`` cannot have written."""
+        """Parse a proof file; raises ProofRejected for what ``to_bytes`` cannot have written."""
         reader = _Reader(data)
         if reader.take(len(MAGIC)) != MAGIC:
             raise ProofRejected("not a zkbench proof file")
         version, length = _HEADER.unpack(reader.take(_HEADER.size))
         if version != VERSION:
-            raise ProofRejected(f"proof format {version} is not supported (this verifier reads {VERSION})")
+            raise ProofRejected(
+                f"proof format {version} is not supported (this verifier reads {VERSION})"
+            )
         proof = cls(_parse_header(reader.take(length)))
         while not reader.at_end:
             label = reader.take(reader.take(1)[0])

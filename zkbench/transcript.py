@@ -22,20 +22,27 @@ from zkbench.proof import Message, Proof, ProofRejected, canonical_json
 Element = Any  # an element of the extension E, see zkbench.fields.python_int
 
 _DOMAIN = "zkbench transcript 2026-11 v1"
+_STATE_BYTES = 32
 
 
 class _Sponge:
-    """What both sides share: absorb messages, squeeze challenges."""
+    """What both sides share: absorb messages, squeeze challenges.
+
+    The state is 32 bytes, the key of one BLAKE3 call a message or challenge: a round of a sumcheck
+    is then a few compressions of one block each, which a kernel can do as well.
+    """
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self._state = blake3(derive_key_context=_DOMAIN)
+        self._state = blake3(b"", derive_key_context=_DOMAIN).digest()
+
+    @staticmethod
+    def _frame(kind: bytes, label: str, size: int) -> bytes:
+        name = label.encode("ascii")
+        return kind + bytes([len(name)]) + name + size.to_bytes(8, "little")
 
     def _absorb(self, kind: bytes, label: str, data: bytes) -> None:
-        name = label.encode("ascii")
-        frame = kind + bytes([len(name)]) + name + len(data).to_bytes(8, "little")
-        self._state.update(frame)
-        self._state.update(data)
+        self._state = blake3(self._frame(kind, label, len(data)) + data, key=self._state).digest()
 
     def bind(self, label: str, statement: Any) -> None:
         """Absorb public data (JSON) that both sides know.
@@ -50,23 +57,29 @@ class _Sponge:
         self._absorb(b"B", label, data)
 
     def _squeeze(self, label: str, size: int) -> bytes:
-        self._absorb(b"C", label, b"")
-        output = self._state.digest(length=size + 32)
-        # The state moves on, so two challenges in a row differ even with nothing between them.
-        self._state.update(output[size:])
-        return output[:size]
+        """``size`` bytes that depend on everything absorbed so far; the state moves on."""
+        hasher = blake3(self._frame(b"C", label, size), key=self._state)
+        output = hasher.digest(length=_STATE_BYTES + size)
+        self._state = output[:_STATE_BYTES]
+        return output[_STATE_BYTES:]
 
     def challenges(self, label: str, count: int) -> list[Element]:
-        """``count`` uniform elements of E (from 128 more bits than needed, so bias is below 2^-128)."""
+        """``count`` uniform elements of E, each coefficient from 128 more bits than the modulus has.
+
+        The bias is below 2^-128.
+        """
         field = self.field
-        width = 8 * (field.modulus.bit_length() // 64 + 3)
-        data = self._squeeze(label, count * field.degree * width)
+        width = field.base_bytes + 16
+        data = self._squeeze(label, count * self._challenge_bytes())
         words = [
             int.from_bytes(data[start : start + width], "little")
             for start in range(0, len(data), width)
         ]
         step = field.degree
         return [field.element(*words[i : i + step]) for i in range(0, len(words), step)]
+
+    def _challenge_bytes(self) -> int:
+        return self.field.degree * (self.field.base_bytes + 16)
 
     def challenge(self, label: str) -> Element:
         return self.challenges(label, 1)[0]
@@ -102,6 +115,18 @@ class ProverTranscript(_Sponge):
         """Send a flat uint64 array of canonical words."""
         self.send_bytes(label, words.astype("<u8").tobytes())
 
+    def state_words(self) -> np.ndarray:
+        """A copy of the state, for a kernel that runs rounds ahead (kernels/tail.py)."""
+        return np.frombuffer(bytearray(self._state), dtype="<u8").astype(np.uint64)
+
+    def round_frames(self, label: str, elements: int) -> np.ndarray:
+        """The frames of a message of E elements and of a challenge, in two words each."""
+        size = elements * self.field.degree * self.field.base_bytes
+        message = self._frame(b"M", label, size)
+        challenge = self._frame(b"C", label, self._challenge_bytes())
+        frames = message.ljust(16, b"\0") + challenge.ljust(16, b"\0")
+        return np.frombuffer(frames, dtype="<u8").astype(np.uint64)
+
     def finish(self) -> bytes:
         """The proof file."""
         return self._proof.to_bytes()
@@ -132,7 +157,9 @@ class VerifierTranscript(_Sponge):
         """A flat array of ``count`` canonical words (uint64)."""
         words = np.frombuffer(self.receive_bytes(label, 8 * count), dtype="<u8").astype(np.uint64)
         if words.size and int(words.max()) >= self.field.modulus:
-            raise ProofRejected(f"message {label!r} holds a number that is not a reduced field element")
+            raise ProofRejected(
+                f"message {label!r} holds a number that is not a reduced field element"
+            )
         return words
 
     def receive(self, label: str, count: int) -> list[Element]:

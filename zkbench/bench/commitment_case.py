@@ -17,9 +17,8 @@ from zkbench.bench.protocol_case import (
 )
 from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
-from zkbench.commitments.claims import AxisWeights, Claim
+from zkbench.commitments.claims import AxisWeights, Claim, Value
 from zkbench.protocols.gkr import Shape
-from zkbench.protocols.tlookup import Value
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

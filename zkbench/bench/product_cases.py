@@ -21,13 +21,13 @@ from zkbench.bench.protocol_case import (
 )
 from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.claims import Value
 from zkbench.kernels import eq
 from zkbench.kernels.contract import contract
 from zkbench.kernels.launch import Array
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.hadamard import Hadamard
 from zkbench.protocols.matmul import MatMul
-from zkbench.protocols.tlookup import Value
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

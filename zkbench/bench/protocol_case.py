@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.claims import Value
 from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.ligero import Ligero
@@ -29,7 +30,6 @@ from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.gkr import Shape, depth
 from zkbench.protocols.sumcheck import split_point
-from zkbench.protocols.tlookup import Value
 from zkbench.security import Term, total_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

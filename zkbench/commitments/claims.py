@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -169,3 +169,26 @@ class Claim:
     tensor: str
     functional: Functional
     value: Element
+
+
+@dataclass(frozen=True)
+class Value:
+    """The multilinear extension of a tensor at one point an axis."""
+
+    point: tuple[tuple[Element, ...], ...]
+    value: Element
+
+
+@dataclass
+class Book:
+    """Claims on committed tensors, collected until they are opened."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    def add(self, tensor: str, value: Value) -> None:
+        """The extension of ``tensor`` has this value."""
+        self.claims.append(Claim(tensor, AxisWeights.at(value.point), value.value))
+
+    def on(self, names: Sequence[str]) -> list[Claim]:
+        """The claims on these tensors, in the order in which they were made."""
+        return [claim for claim in self.claims if claim.tensor in names]

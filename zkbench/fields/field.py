@@ -11,7 +11,7 @@ import numpy as np
 from zkbench.fields.python_int import QuadraticElement
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity: fields key many caches
 class Arithmetic:
     """Scalar functions on one kind of element, callable inside kernels of both targets.
 
@@ -36,9 +36,10 @@ class Arithmetic:
     mac_zero: Any  # lazily reduced sum of element * int16: empty accumulator,
     mac: Any  # (accumulator, element, int) -> accumulator, at most 2^15 terms,
     mac_reduce: Any  # accumulator -> element
+    from_wide: Any = None  # the words of a transcript's challenge -> element (extension only)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """A prime field F, its extension E for challenges, and their encodings.
 
@@ -60,8 +61,9 @@ class Field:
         return self.degree * float(np.log2(float(self.modulus)))
 
     @property
-    def element_bytes(self) -> int:
-        return 8 * self.ext.limbs
+    def base_bytes(self) -> int:
+        """Bytes of a base-field element."""
+        return 8 * self.base.limbs
 
     def root_of_unity(self, log_order: int) -> int:
         """A primitive root of unity of order 2^log_order in F."""
@@ -72,7 +74,7 @@ class Field:
     def pack(self, elements: Iterable[Any]) -> np.ndarray:
         """E elements (or integers) -> flat uint64 array of their canonical words."""
         lifted = [e if isinstance(e, QuadraticElement) else self.element(e) for e in elements]
-        return np.array([w for e in lifted for w in e.coefficients], dtype=np.uint64)
+        return np.frombuffer(bytearray(self.encode(lifted)), dtype="<u8").astype(np.uint64)
 
     def unpack(self, words: np.ndarray) -> list[Any]:
         """Flat uint64 array of canonical words -> E elements."""
@@ -82,7 +84,7 @@ class Field:
     def scalar(self, element: Any) -> tuple[np.uint64, ...]:
         """An E element (or an integer) as a kernel argument."""
         lifted = element if isinstance(element, QuadraticElement) else self.element(element)
-        return tuple(np.uint64(w) for w in lifted.coefficients)
+        return tuple(map(np.uint64, lifted.coefficients))
 
     def encode(self, elements: Sequence[Any]) -> bytes:
         """Canonical little-endian bytes of E elements."""

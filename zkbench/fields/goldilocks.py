@@ -41,7 +41,9 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
         i64, i128 = ir.IntType(64), ir.IntType(128)
         product = builder.mul(builder.zext(args[0], i128), builder.zext(args[1], i128))
         high = builder.trunc(builder.lshr(product, ir.Constant(i128, 64)), i64)
-        return context.make_tuple(builder, signature.return_type, (builder.trunc(product, i64), high))
+        return context.make_tuple(
+            builder, signature.return_type, (builder.trunc(product, i64), high)
+        )
 
     return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
 
@@ -287,6 +289,17 @@ def mac_reduce2(accumulator):
     return mac_reduce(accumulator[0]), mac_reduce(accumulator[1])
 
 
+@device("goldilocks2.from_wide")
+def from_wide2(words):
+    """Six little-endian words: two coefficients from 192 bits each, by 2^128 = -2^32."""
+    low = reduce_top((words[0], words[1], _ZERO))
+    high = reduce_top((words[3], words[4], _ZERO))
+    return (
+        canonical(sub(low, mul(words[2], _EPSILON + _ONE))),
+        canonical(sub(high, mul(words[5], _EPSILON + _ONE))),
+    )
+
+
 @device("goldilocks.zero")
 def zero():
     return _ZERO
@@ -345,6 +358,7 @@ EXTENSION = Arithmetic(
     mac_zero=mac_zero2,
     mac=mac2,
     mac_reduce=mac_reduce2,
+    from_wide=from_wide2,
 )
 
 GOLDILOCKS = Field(

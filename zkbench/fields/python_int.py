@@ -21,19 +21,17 @@ class QuadraticElement:
     degree: ClassVar[int] = 2
 
     def __init__(self, c0: int = 0, c1: int = 0) -> None:
-        self.c0 = int(c0) % self.modulus
-        self.c1 = int(c1) % self.modulus
+        self.c0 = c0 % self.modulus
+        self.c1 = c1 % self.modulus
 
     @property
     def coefficients(self) -> tuple[int, int]:
         return self.c0, self.c1
 
-    def _lift(self, other: Any) -> QuadraticElement:
-        return other if isinstance(other, QuadraticElement) else type(self)(other)
-
     def __add__(self, other: Any) -> QuadraticElement:
-        o = self._lift(other)
-        return type(self)(self.c0 + o.c0, self.c1 + o.c1)
+        if isinstance(other, QuadraticElement):
+            return type(self)(self.c0 + other.c0, self.c1 + other.c1)
+        return type(self)(self.c0 + other, self.c1)
 
     __radd__ = __add__
 
@@ -41,20 +39,18 @@ class QuadraticElement:
         return type(self)(-self.c0, -self.c1)
 
     def __sub__(self, other: Any) -> QuadraticElement:
-        o = self._lift(other)
-        return type(self)(self.c0 - o.c0, self.c1 - o.c1)
+        if isinstance(other, QuadraticElement):
+            return type(self)(self.c0 - other.c0, self.c1 - other.c1)
+        return type(self)(self.c0 - other, self.c1)
 
-    def __rsub__(self, other: Any) -> QuadraticElement:
-        return self._lift(other) - self
+    def __rsub__(self, other: int) -> QuadraticElement:
+        return type(self)(other - self.c0, -self.c1)
 
     def __mul__(self, other: Any) -> QuadraticElement:
         if not isinstance(other, QuadraticElement):
-            return type(self)(self.c0 * int(other), self.c1 * int(other))
-        high = self.c1 * other.c1
-        return type(self)(
-            self.c0 * other.c0 + self.nonresidue * high,
-            self.c0 * other.c1 + self.c1 * other.c0,
-        )
+            return type(self)(self.c0 * other, self.c1 * other)
+        a0, a1, b0, b1 = self.c0, self.c1, other.c0, other.c1
+        return type(self)(a0 * b0 + self.nonresidue * a1 * b1, a0 * b1 + a1 * b0)
 
     __rmul__ = __mul__
 
@@ -67,7 +63,8 @@ class QuadraticElement:
         return type(self)(self.c0 * scale, -self.c1 * scale)
 
     def __truediv__(self, other: Any) -> QuadraticElement:
-        return self * self._lift(other).inverse()
+        divisor = other if isinstance(other, QuadraticElement) else type(self)(other)
+        return self * divisor.inverse()
 
     def __pow__(self, exponent: int) -> QuadraticElement:
         result, base = type(self)(1), self

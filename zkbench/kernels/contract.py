@@ -25,7 +25,7 @@ def kernels(field: Field) -> SimpleNamespace:
 
     @kernel(f"contract.chunk.{field.name}")
     def chunk(i, values, weights, length, inner, size, items, out):
-        """Item = (chunk, outer, inner): sum over the chunk's k of weights[k] * values[outer, k, inner]."""
+        """Item (chunk, o, i): sum over the chunk's k of weights[k] * values[o, k, i]."""
         which = i // items
         rest = i - which * items
         o = rest // inner
@@ -82,11 +82,22 @@ def contract(
     chunks = -(-length // size)
     out = target.empty(items * field.ext.limbs)
     if chunks == 1:
-        target.map(kernels(field).chunk, items, values, weights, length, inner, size, items, out, grain=8)
+        target.map(
+            kernels(field).chunk, items, values, weights, length, inner, size, items, out, grain=8
+        )
         return out
     partial = target.empty(chunks * items * field.ext.limbs)
     target.map(
-        kernels(field).chunk, chunks * items, values, weights, length, inner, size, items, partial, grain=8
+        kernels(field).chunk,
+        chunks * items,
+        values,
+        weights,
+        length,
+        inner,
+        size,
+        items,
+        partial,
+        grain=8,
     )
     target.map(kernels(field).sum_chunks, items, partial, chunks, items, out)
     return out
@@ -98,7 +109,13 @@ def dot(target: Target, field: Field, a: Array, b: Array, length: int) -> object
 
 
 def weighted_sum(
-    target: Target, field: Field, values: Array, rows: int, cols: int, row_weights: Array, col_weights: Array
+    target: Target,
+    field: Field,
+    values: Array,
+    rows: int,
+    cols: int,
+    row_weights: Array,
+    col_weights: Array,
 ) -> object:
     """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E."""
     by_row = contract(target, field, values, rows, cols, 1, col_weights)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numba import cuda, uint64
 
 from zkbench.fields.field import Arithmetic
@@ -102,4 +101,4 @@ def _reader(ring: Arithmetic, width: int) -> Any:
 
 def blocks_for(items: int, threads: int, limit: int) -> int:
     """How many blocks of ``threads`` cover ``items``, at most ``limit``."""
-    return int(max(1, min(limit, np.ceil(items / threads))))
+    return max(1, min(limit, -(-items // threads)))

@@ -80,7 +80,9 @@ class DeviceArray:
 
     __slots__ = ("_bucket", "_pool", "arguments", "dtype", "pointer", "size")
 
-    def __init__(self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int) -> None:
+    def __init__(
+        self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int
+    ) -> None:
         self.pointer, self.size, self.dtype = pointer, size, dtype
         self._pool, self._bucket = pool, bucket
         # Numba's layout of an array argument: meminfo, parent, size, item size, data, shape, strides.
@@ -205,7 +207,12 @@ class CudaTarget:
         return host[:words].copy()
 
     def _launch(
-        self, kernel: Kernel | Scatter, blocks: int, threads: int, leading: tuple[Any, ...], args: tuple
+        self,
+        kernel: Kernel | Scatter,
+        blocks: int,
+        threads: int,
+        leading: tuple[Any, ...],
+        args: tuple,
     ) -> None:
         key = (kernel, *map(_kind, args))
         compiled = self._compiled.get(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,7 +52,13 @@ def kernels(field: Field) -> SimpleNamespace:
 
 
 def outer_product(
-    target: Target, field: Field, high: Array, num_high: int, low: Array, num_low: int, length: int | None = None
+    target: Target,
+    field: Field,
+    high: Array,
+    num_high: int,
+    low: Array,
+    num_low: int,
+    length: int | None = None,
 ) -> Array:
     """The first ``length`` (all, if None) of high[h] * low[l], l running fastest."""
     length = num_high * num_low if length is None else length
@@ -75,8 +81,12 @@ def eq_table(target: Target, field: Field, point: Sequence[Any], length: int) ->
     return outer_product(target, field, high, num_high, low, 1 << half, length)
 
 
-def suffix_tables(target: Target, field: Field, point: Sequence[Any]) -> Array:
-    """Tables of eq for every suffix of ``point``: the one of its last t variables starts at 2^t."""
+@lru_cache(maxsize=4)
+def suffix_tables(target: Target, field: Field, point: tuple[Any, ...]) -> Array:
+    """Tables of eq for every suffix of ``point``: the one of its last t variables starts at 2^t.
+
+    Statements that run side by side have the same point, so the last tables are kept.
+    """
     out = target.empty((1 << len(point)) * field.ext.limbs)
     words = target.to_device(field.pack(point) if point else np.zeros(field.ext.limbs, np.uint64))
     target.map(kernels(field).suffixes, 1 << len(point), words, len(point), out)

@@ -141,7 +141,22 @@ def _rounds(field: Field) -> dict[str, Any]:
 
     @kernel(f"gkr.fold_round.{field.name}", ring, 2)
     def fraction_fold_round(
-        i, acc, p, q, p_out, q_out, cols, half, quarter, r, lam, outer, num_high, suffix, base, shift
+        i,
+        acc,
+        p,
+        q,
+        p_out,
+        q_out,
+        cols,
+        half,
+        quarter,
+        r,
+        lam,
+        outer,
+        num_high,
+        suffix,
+        base,
+        shift,
     ):
         row = i // quarter
         j = i - row * quarter

@@ -104,7 +104,9 @@ class Kernel:
 
     registry: dict[str, Kernel] = {}
 
-    def __init__(self, name: str, body: Any, ring: Arithmetic | None = None, width: int = 0) -> None:
+    def __init__(
+        self, name: str, body: Any, ring: Arithmetic | None = None, width: int = 0
+    ) -> None:
         self.name, self.body, self.ring, self.width = name, body, ring, width
         Kernel.registry[name] = self
 
@@ -153,7 +155,9 @@ class Kernel:
         return cuda.jit(cache=True)(self.cuda_source)
 
 
-def kernel(name: str, ring: Arithmetic | None = None, width: int = 0) -> Callable[[Callable], Kernel]:
+def kernel(
+    name: str, ring: Arithmetic | None = None, width: int = 0
+) -> Callable[[Callable], Kernel]:
     """Decorator: a function of (i, *args), or (i, accumulator, *args), becomes a Kernel."""
 
     def decorate(function: Callable) -> Kernel:
@@ -310,7 +314,9 @@ def target(name: str) -> Target:
     if name != "cuda":
         raise UnusableInput(f"unknown target {name!r}: choose cpu, cuda or auto")
     if not cuda_available():
-        raise UnusableInput("target cuda needs an NVIDIA GPU and numba-cuda, and none was found; use --target cpu")
+        raise UnusableInput(
+            "target cuda needs an NVIDIA GPU and numba-cuda, and none was found; use --target cpu"
+        )
     from zkbench.kernels.cuda_target import CudaTarget
 
     return CudaTarget()

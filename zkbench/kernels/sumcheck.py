@@ -29,7 +29,9 @@ def weight_function(ring: Arithmetic) -> Any:
 
     @device(f"sumcheck.weight.{ring.name}")
     def weight(row, j, outer, num_high, suffix, base, shift):
-        return mul(load(outer, row * num_high + (j >> shift)), load(suffix, base + (j & (base - 1))))
+        return mul(
+            load(outer, row * num_high + (j >> shift)), load(suffix, base + (j & (base - 1)))
+        )
 
     return weight
 
@@ -84,7 +86,9 @@ def _pair_functions(ring: Arithmetic) -> SimpleNamespace:
 def kernels(field: Field) -> SimpleNamespace:
     """``fold`` and, for two and three factors, ``round`` and ``fold_round`` (both in one pass)."""
     two, three = _two_factors(field), _three_factors(field)
-    return SimpleNamespace(fold=_fold(field), round={2: two[0], 3: three[0]}, fold_round={2: two[1], 3: three[1]})
+    return SimpleNamespace(
+        fold=_fold(field), round={2: two[0], 3: three[0]}, fold_round={2: two[1], 3: three[1]}
+    )
 
 
 def _fold(field: Field) -> Any:
@@ -115,13 +119,17 @@ def _two_factors(field: Field) -> tuple[Any, Any]:
         return add_terms(acc, w, pair(a, start, j, cols), pair(b, start, j, cols))
 
     @kernel(f"sumcheck.fold_round2.{field.name}", ring, 2)
-    def fold_round2(i, acc, a, b, a_out, b_out, cols, half, quarter, r, outer, num_high, suffix, base, shift):
+    def fold_round2(
+        i, acc, a, b, a_out, b_out, cols, half, quarter, r, outer, num_high, suffix, base, shift
+    ):
         row = i // quarter
         j = i - row * quarter
         start, out_start = row * cols, row * half
         folded_a = fold_pair(a, a_out, start, out_start, j, cols, half, r)
         folded_b = fold_pair(b, b_out, start, out_start, j, cols, half, r)
-        return add_terms(acc, weight(row, j, outer, num_high, suffix, base, shift), folded_a, folded_b)
+        return add_terms(
+            acc, weight(row, j, outer, num_high, suffix, base, shift), folded_a, folded_b
+        )
 
     return round2, fold_round2
 
@@ -138,11 +146,29 @@ def _three_factors(field: Field) -> tuple[Any, Any]:
         j = i - row * half
         w = weight(row, j, outer, num_high, suffix, base, shift)
         start = row * cols
-        return add_terms(acc, w, pair(a, start, j, cols), pair(b, start, j, cols), pair(c, start, j, cols))
+        return add_terms(
+            acc, w, pair(a, start, j, cols), pair(b, start, j, cols), pair(c, start, j, cols)
+        )
 
     @kernel(f"sumcheck.fold_round3.{field.name}", ring, 3)
     def fold_round3(
-        i, acc, a, b, c, a_out, b_out, c_out, cols, half, quarter, r, outer, num_high, suffix, base, shift
+        i,
+        acc,
+        a,
+        b,
+        c,
+        a_out,
+        b_out,
+        c_out,
+        cols,
+        half,
+        quarter,
+        r,
+        outer,
+        num_high,
+        suffix,
+        base,
+        shift,
     ):
         row = i // quarter
         j = i - row * quarter

@@ -97,7 +97,7 @@ class Tree:
     def fill_leaves(
         self, values: Array, offset: int, alpha: Element, numerators: Array | None = None
     ) -> Tree:
-        """Leaves numerators[i] / (alpha - (values[i] + offset)), numerators 1 if None; builds the tree."""
+        """Build the tree over numerators[i] / (alpha - (values[i] + offset)); no numerators: 1."""
         p, q = self._allocate(self.shape)
         _, cols = _rows_cols(self.shape)
         count = _count(self.shape)
@@ -152,8 +152,14 @@ class LayerStatement(TableStatement):
         self, target: Target, field: Field, p: Array, q: Array, axes: Sequence[Axis], lam: Element
     ) -> None:
         self.kernels = kernels(field)
-        self.lam = lam
+        self.lam, self.lam_scalar = lam, field.scalar(lam)
         super().__init__(target, field, [p, q], axes)
+
+    def _kind(self) -> str:
+        return "fraction"
+
+    def _padding(self) -> list[int]:
+        return [0, 1]
 
     def _with_padding(self, words: Any) -> list[Element]:
         """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
@@ -170,7 +176,7 @@ class LayerStatement(TableStatement):
             *self.tables,
             weights.cols,
             half,
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *weights.arguments(),
         )
         return self._with_padding(words)
@@ -180,9 +186,7 @@ class LayerStatement(TableStatement):
         half = (cols + 1) // 2
         folded = self._next_tables(rows * half)
         scalar = self.field.scalar(challenge)
-        self.target.map(
-            self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar
-        )
+        self.target.map(self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar)
         self._replace_tables(folded)
         self.weights.advance()
 
@@ -200,12 +204,11 @@ class LayerStatement(TableStatement):
             half,
             quarter,
             self.field.scalar(challenge),
-            self.field.scalar(self.lam),
+            self.lam_scalar,
             *self.weights.arguments(),
         )
         self._replace_tables(folded)
         result = self._with_padding(words)
-        self._move_if_small()
         return result
 
 

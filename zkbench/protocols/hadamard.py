@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape, depth
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
-from zkbench.protocols.tlookup import Value
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

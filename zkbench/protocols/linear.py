@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.matmul import MatMul
-from zkbench.protocols.tlookup import Value
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -44,7 +44,13 @@ class Linear:
         return MatMul(self.field, self.layers, self.rows, self.d_in, self.d_out)
 
     def prove(
-        self, transcript: ProverTranscript, target: Target, x: Array, w: Array, bias: list[Element], claim: Value
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        x: Array,
+        w: Array,
+        bias: list[Element],
+        claim: Value,
     ) -> LinearClaims:
         """``bias``: layers x d_out elements of E, flat; ``claim`` is on the accumulators."""
         value = self._bias_at(bias, claim)

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights
+from zkbench.commitments.claims import AxisWeights, Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import kernels as contract_kernels
@@ -36,7 +36,7 @@ from zkbench.kernels.scatter import push_forward
 from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
 from zkbench.protocols.tables import Table, index_extension
-from zkbench.protocols.tlookup import Value, add_fractions, count, looker_value
+from zkbench.protocols.tlookup import add_fractions, count, looker_value
 from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -120,9 +120,7 @@ class LogupStar:
             raise ValueError(f"index tensors {missing} have no claim")
         return tables
 
-    def _push(
-        self, target: Target, indices: Sequence[Array], weights: Sequence[Array]
-    ) -> Array:
+    def _push(self, target: Target, indices: Sequence[Array], weights: Sequence[Array]) -> Array:
         size, offset = self.table_size, self.table.offset
         pushed = None
         for shape, values, w in zip(self.shapes, indices, weights, strict=True):
@@ -145,9 +143,7 @@ class LogupStar:
         self, transcript: ProverTranscript, target: Target, pushed: Array
     ) -> tuple[Value, ...]:
         values = target.to_device(self.field.pack(self.table.values.tolist()))
-        statement = ProductStatement(
-            target, self.field, [values, pushed], [Axis(self.table_size)]
-        )
+        statement = ProductStatement(target, self.field, [values, pushed], [Axis(self.table_size)])
         point, _ = Sumcheck(self.field).prove(transcript, statement)
         return self._send_columns(transcript, target, pushed, point)
 
@@ -200,13 +196,17 @@ class LogupStar:
         claims: Sequence[OutputClaim],
         leaves: Sequence[Fraction],
     ) -> None:
-        points = [split_point(leaf.point, shape) for leaf, shape in zip(leaves, self.shapes, strict=False)]
+        points = [
+            split_point(leaf.point, shape) for leaf, shape in zip(leaves, self.shapes, strict=False)
+        ]
         expected: list[Any] = [0] * len(self.shapes)
         for gamma, claim in zip(gammas, claims, strict=True):
             k = claim.source
             expected[k] = expected[k] + gamma * claim.weights.extension(points[k], self.shapes[k])
         for leaf, value in zip(leaves, expected, strict=False):
-            transcript.require_zero(leaf.p - value, "a lookup's numerators are not its claims' weights")
+            transcript.require_zero(
+                leaf.p - value, "a lookup's numerators are not its claims' weights"
+            )
 
     def _check_table_leaf(
         self, transcript: VerifierTranscript, c: Element, leaf: Fraction, columns: tuple[Value, ...]

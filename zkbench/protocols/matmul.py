@@ -18,12 +18,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import contract
 from zkbench.kernels.launch import Array, Target
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
-from zkbench.protocols.tlookup import Value
+from zkbench.protocols.sumcheck import (
+    Axis,
+    ProductStatement,
+    Sumcheck,
+    num_variables,
+    split_point,
+)
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -51,9 +57,7 @@ class MatMul:
         row_weights = eq.eq_table(target, self.field, at_row, self.rows)
         out_weights = eq.eq_table(target, self.field, at_out, self.d_out)
         left = contract(target, self.field, x, self.layers, self.rows, self.d_in, row_weights)
-        right = contract(
-            target, self.field, w, self.layers * self.d_in, self.d_out, 1, out_weights
-        )
+        right = contract(target, self.field, w, self.layers * self.d_in, self.d_out, 1, out_weights)
         statement = ProductStatement(target, self.field, [left, right], self._axes(claim))
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("factors", values)
@@ -71,7 +75,9 @@ class MatMul:
         rounds = num_variables(self.layers) + num_variables(self.d_in)
         return [Term("matrix product", Sumcheck(self.field).soundness_bits(rounds))]
 
-    def _claims(self, claim: Value, point: list[Element], values: list[Element]) -> tuple[Value, Value]:
+    def _claims(
+        self, claim: Value, point: list[Element], values: list[Element]
+    ) -> tuple[Value, Value]:
         at_layer, at_inner = split_point(point, (self.layers, self.d_in))
         _, at_row, at_out = claim.point
         return (

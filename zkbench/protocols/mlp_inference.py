@@ -22,49 +22,34 @@ function over F_p, and equals the integer model wherever the weights are 16-bit 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zkbench.bench.timers import PhaseTimer
-from zkbench.commitments.claims import AxisWeights, Claim, EqAxis, VectorAxis
+from zkbench.commitments.claims import Book, Claim, Value
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.ligero import Ligero
 from zkbench.fields import Field
-from zkbench.kernels import eq
-from zkbench.kernels.contract import weighted_sum
-from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.launch import Array, Target
 from zkbench.models.mlp import VALUE_BITS, LinearStack, Trace, linear_stacks
 from zkbench.protocols.argmax import ArgMax
-from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.gkr import Shape
+from zkbench.protocols.layer_inputs import LayerInputs
 from zkbench.protocols.linear import Linear
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
 from zkbench.protocols.rescale import Rescale
 from zkbench.protocols.sumcheck import num_variables
 from zkbench.protocols.tables import Relu
-from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup, Value, multiplicities
+from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup, multiplicities
 from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
 _RANGE = 1 << VALUE_BITS
 _HALF = 1 << (VALUE_BITS - 1)
-
-
-@dataclass
-class Book:
-    """Claims on committed tensors, collected until they are opened."""
-
-    claims: list[Claim] = field(default_factory=list)
-
-    def add(self, tensor: str, claim: Value) -> None:
-        self.claims.append(Claim(tensor, AxisWeights.at(claim.point), claim.value))
-
-    def on(self, names: Sequence[str]) -> list[Claim]:
-        return [claim for claim in self.claims if claim.tensor in names]
 
 
 @dataclass(frozen=True)
@@ -156,6 +141,10 @@ class MlpInference:
         return (Lookup(1 << self.shift, remainders), Lookup(_RANGE, values, offsets))
 
     @property
+    def _layer_inputs(self) -> LayerInputs:
+        return LayerInputs(self.field, tuple(self.stacks), self.batch)
+
+    @property
     def _argmax(self) -> ArgMax:
         return ArgMax(self.field, self.batch, self.dims[-1])
 
@@ -237,7 +226,7 @@ class MlpInference:
             for s, remainder in enumerate(ranged.remainders):
                 claim = self._prove_rescale(transcript, target, book, witness, s, remainder)
                 at_inputs = self._prove_linear(transcript, target, book, tensors, witness, s, claim)
-                outputs += self._prove_inputs(transcript, target, witness, s, at_inputs)
+                outputs += self._layer_inputs.prove(transcript, target, witness.trace, s, at_inputs)
         openings = [model, committed]
         with timer.phase("lookups"):
             openings += self._prove_relu(transcript, target, book, witness, outputs)
@@ -263,7 +252,7 @@ class MlpInference:
         for s, remainder in enumerate(ranged.remainders):
             claim = self._verify_rescale(transcript, book, s, remainder)
             at_inputs = self._verify_linear(transcript, book, s, claim)
-            outputs += self._verify_inputs(transcript, inputs, s, at_inputs)
+            outputs += self._layer_inputs.verify(transcript, inputs, s, at_inputs)
         openings = [model, committed]
         openings += self._verify_relu(transcript, book, outputs)
         self.scheme.verify(transcript, [(data, book.on(data.names)) for data in openings])
@@ -275,7 +264,11 @@ class MlpInference:
         return [multiplicities(target, lookup, lookers) for lookup, lookers in pairs]
 
     def _commit_witness(
-        self, transcript: ProverTranscript, target: Target, witness: Witness, counts: list[np.ndarray]
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        witness: Witness,
+        counts: list[np.ndarray],
     ) -> Any:
         tensors = {f"quotients{s}": array for s, array in enumerate(witness.quotients)}
         tensors |= {f"counts{k}": target.to_device(array) for k, array in enumerate(counts)}
@@ -319,7 +312,13 @@ class MlpInference:
         return Rescale(self.field, self.quotient_shapes[s], self.shift)
 
     def _prove_rescale(
-        self, transcript: ProverTranscript, target: Target, book: Book, witness: Witness, s: int, claim: Value
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        book: Book,
+        witness: Witness,
+        s: int,
+        claim: Value,
     ) -> Value:
         accumulators, quotients = self._rescale(s).prove(
             transcript, target, witness.quotients[s], claim
@@ -361,74 +360,6 @@ class MlpInference:
         book.add(f"weights{s}", claims.weights)
         book.add(f"biases{s}", claims.bias)
         return claims.inputs
-
-    def _sources(self, s: int, at_layer: Sequence[Element]) -> tuple[Element, dict[int, list[Element]]]:
-        """Where the inputs of stack s come from: a claim on them at ``at_layer`` is a weighted sum
-
-        of the public inputs (first coefficient) and of layers of the stacks of quotients (the
-        dictionary: stack -> one weight a layer). This is how layers are tied together.
-        """
-        home = {
-            layer: (source, position)
-            for source, stack in enumerate(self.stacks)
-            for position, layer in enumerate(stack.layers)
-        }
-        public: Any = 0
-        weights: dict[int, list[Element]] = {}
-        for position, layer in enumerate(self.stacks[s].layers):
-            coefficient = eq.eq_at(at_layer, position)
-            if layer == 0:
-                public = coefficient
-                continue
-            source, slot = home[layer - 1]
-            zeros = [self.field.element(0)] * len(self.stacks[source].layers)
-            weights.setdefault(source, zeros)[slot] = coefficient
-        return public, weights
-
-    def _output_weights(self, layers: list[Element], claim: Value) -> AxisWeights:
-        _, at_row, at_inner = claim.point
-        return AxisWeights((VectorAxis(tuple(layers)), EqAxis(at_row), EqAxis(at_inner)))
-
-    def _prove_inputs(
-        self, transcript: ProverTranscript, target: Target, witness: Witness, s: int, claim: Value
-    ) -> list[OutputClaim]:
-        """Split a claim on inputs into claims on ReLU outputs, one a source stack."""
-        _, weights = self._sources(s, claim.point[0])
-        claims = []
-        for source, layers in weights.items():
-            functional = self._output_weights(layers, claim)
-            value = self._relu_sum(target, witness, source, functional)
-            claims.append(OutputClaim(source, functional, value))
-        transcript.send("inputs", [output.value for output in claims])
-        return claims
-
-    def _relu_sum(
-        self, target: Target, witness: Witness, source: int, functional: AxisWeights
-    ) -> Element:
-        layers, rows, cols = self.quotient_shapes[source]
-        stack = self.stacks[source]
-        relu = np.stack([witness.trace.layer_input(layer + 1) for layer in stack.layers])
-        leading = AxisWeights(functional.axes[:2]).table(target, self.field, (layers, rows))
-        last = functional.axes[2].table(target, self.field, cols)
-        values = target.to_device(relu)
-        return weighted_sum(target, self.field, values, layers * rows, cols, leading, last)
-
-    def _verify_inputs(
-        self, transcript: VerifierTranscript, inputs: np.ndarray, s: int, claim: Value
-    ) -> list[OutputClaim]:
-        public, weights = self._sources(s, claim.point[0])
-        values = transcript.receive("inputs", len(weights))
-        rest = claim.value - sum(values, self.field.element(0))
-        if 0 in self.stacks[s].layers:
-            at_inputs = extension_of_integers(
-                cpu_target(), self.field, inputs.reshape(-1), inputs.shape, claim.point[1:]
-            )
-            rest = rest - public * at_inputs
-        transcript.require_zero(rest, "a layer's input is not the output of the layer before it")
-        return [
-            OutputClaim(source, self._output_weights(layers, claim), value)
-            for (source, layers), value in zip(weights.items(), values, strict=True)
-        ]
 
     # Stage D.
 

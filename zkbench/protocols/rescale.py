@@ -18,11 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.gkr import Shape
-from zkbench.protocols.tlookup import Lookup, TLookup, Value, indicator
+from zkbench.protocols.tlookup import Lookup, TLookup, indicator
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

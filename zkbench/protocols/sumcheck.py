@@ -16,20 +16,23 @@ number of multiplications in E for each table entry. Verifier: a few for each ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol
 
+import numpy as np
+
 from zkbench.fields import Field
 from zkbench.kernels import eq
-from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.sumcheck import kernels
+from zkbench.kernels.tail import DEGREE, WIDTH, tail_kernel
 from zkbench.proof import ProofRejected
 from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-_HOST_TAIL = 1 << 9  # pairs: below this a launch and its read-back cost more than the CPU's work
+_TAIL_VARIABLES = 10  # from here on all rounds run in one call on the CPU (kernels/tail.py)
 _WHOLE_TABLE_BITS = 12  # axes of more variables have their eq table split in two
 _SUM_SHIFT = 62
 
@@ -105,7 +108,7 @@ class Weights:
             self.suffix = self.target.to_device(self.field.pack([1, 1]))
             self.outer = self._outer([])
             return
-        self.suffix = eq.suffix_tables(self.target, self.field, axis.point[: self.group])
+        self.suffix = eq.suffix_tables(self.target, self.field, tuple(axis.point[: self.group]))
         self.num_high = -(-axis.length >> self.group)
         rest = [Axis(self.num_high, axis.point[self.group :])] if self.group < bits else []
         self.outer = self._outer(rest)
@@ -177,33 +180,83 @@ class Statement(Protocol):
     def finish(self, challenge: Element | None) -> list[Element]:
         """Bind the last variable; the values of the tables at the point."""
 
+    def tail(self, challenge: Element | None) -> Tail | None:
+        """If few variables are left: bind the one of the round before, and hand over the rest."""
+
+
+@dataclass
+class Tail:
+    """The rest of a sumcheck: dense tables on the CPU, whose last rounds run in one call.
+
+    kind: of polynomial, see kernels/tail.py. factors: the eq factor at 0 and at 1 for each variable
+    that is left (1 and 1 where an axis is summed plainly). parts: (coefficient, words) with one
+    table of 2^m entries, ``width`` elements each, a part. lam: of fractions.
+    """
+
+    kind: str
+    factors: list[tuple[Element, Element]]
+    parts: list[tuple[Element, np.ndarray]]
+    lam: Element
+
+    def run(
+        self, field: Field, transcript: ProverTranscript
+    ) -> tuple[list[Element], list[Element]]:
+        """All remaining rounds: (challenges, values of the tables there, part by part)."""
+        m, limbs = len(self.factors), field.ext.limbs
+        degree, width = DEGREE[self.kind], WIDTH[self.kind]
+        tables = np.concatenate([words for _, words in self.parts])
+        messages = np.empty(max(1, m) * degree * limbs, dtype=np.uint64)
+        challenges = np.empty(max(1, m) * limbs, dtype=np.uint64)
+        tail_kernel(field, self.kind)(
+            tables,
+            len(self.parts),
+            m,
+            field.pack([coefficient for coefficient, _ in self.parts]),
+            field.scalar(self.lam),
+            field.pack([f for pair in self.factors for f in pair] or [0]),
+            np.empty((2 << m) * limbs, dtype=np.uint64),
+            transcript.state_words(),
+            transcript.round_frames("round", degree),
+            messages,
+            challenges,
+        )
+        point = self._replay(field, transcript, messages, challenges, degree)
+        ends = tables.reshape(len(self.parts), -1)[:, : width * limbs]
+        return point, field.unpack(np.ascontiguousarray(ends).reshape(-1))
+
+    def _replay(
+        self,
+        field: Field,
+        transcript: ProverTranscript,
+        messages: np.ndarray,
+        challenges: np.ndarray,
+        degree: int,
+    ) -> list[Element]:
+        """Send the messages; the transcript must draw the challenges that the kernel drew."""
+        rounds = len(self.factors)
+        point = field.unpack(challenges)[:rounds]
+        words = degree * field.ext.limbs
+        for i, challenge in enumerate(point):
+            transcript.send_words("round", messages[words * i : words * (i + 1)])
+            if transcript.challenge("round") != challenge:
+                raise RuntimeError("the kernel's transcript has come apart from the real one")
+        return point
+
 
 class TableStatement:
-    """Tables on a target that shrink by half a round and move to the CPU when they are small."""
+    """Tables on a target that shrink by half a round."""
 
     width = 1  # elements a table entry
+    lam: Element = 0
 
-    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+    def __init__(
+        self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]
+    ) -> None:
         self.target, self.field, self.tables = target, field, list(tables)
         self._spare: list[Array] = []  # tables of the round before last, to be written again
         self._folded = False  # the first tables belong to the caller
         self.weights = Weights(target, field, axes)
         self.num_rounds = self.weights.num_rounds
-        if self.num_rounds == 0:
-            self._move_to_host()
-
-    def _move_to_host(self) -> None:
-        if self.target is not cpu_target():
-            words = self.weights.rows * self.weights.cols * self.width * self.field.ext.limbs
-            self.tables = [self.target.to_host(table, words) for table in self.tables]
-            self.target = cpu_target()
-            self._spare = []
-            self.weights = Weights(self.target, self.field, self.weights.axes)
-
-    def _move_if_small(self) -> None:
-        weights = self.weights
-        if weights.rows * weights.cols <= 2 * _HOST_TAIL:
-            self._move_to_host()
 
     def _next_tables(self, entries: int) -> list[Array]:
         """Room for the folded tables; where it can, that of the tables two rounds back."""
@@ -218,20 +271,53 @@ class TableStatement:
 
     def round(self, challenge: Element | None) -> list[Element]:
         if challenge is None:
-            self._move_if_small()
             return self._sum()
         if self.weights.ends_axis:
             self._bind(challenge)
-            self._move_if_small()
             return self._sum()
         return self._bind_and_sum(challenge)
 
     def finish(self, challenge: Element | None) -> list[Element]:
         if challenge is not None:
             self._bind(challenge)
-        self._move_to_host()
-        values = [self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables]
+        words = self.width * self.field.ext.limbs
+        values = [self.field.unpack(self.target.to_host(table, words)) for table in self.tables]
         return [element for table in values for element in table]
+
+    def tail(self, challenge: Element | None) -> Tail | None:
+        left = self.weights.num_rounds - (challenge is not None)
+        if left > _TAIL_VARIABLES:
+            return None
+        if challenge is not None:
+            self._bind(challenge)
+        one = self.field.element(1)
+        factors = [
+            (one, one) if axis.point is None else (1 - axis.point[k], axis.point[k])
+            for axis in reversed(self.weights.axes)
+            for k in range(axis.variables)
+        ]
+        return Tail(self._kind(), factors, [(one, self._dense())], self.lam)
+
+    def _dense(self) -> np.ndarray:
+        """All tables side by side, entry by entry, padded to whole powers of two."""
+        lengths = [axis.length for axis in self.weights.axes]
+        sizes = [1 << axis.variables for axis in self.weights.axes]
+        limbs, number = self.field.ext.limbs, len(self.tables)
+        dense = np.zeros((*sizes, number, self.width, limbs), dtype=np.uint64)
+        dense[..., 0] = np.repeat(self._padding(), self.width).reshape(number, self.width)
+        real = dense[tuple(slice(length) for length in lengths)]
+        words = reduce(lambda a, b: a * b, lengths, 1) * self.width * limbs
+        for k, table in enumerate(self.tables):
+            host = self.target.to_host(table, words)
+            real[..., k, :, :] = host.reshape(*lengths, self.width, limbs)
+        return dense.reshape(-1)
+
+    def _padding(self) -> list[int]:
+        """What each table holds beyond its real entries."""
+        return [0] * len(self.tables)
+
+    def _kind(self) -> str:
+        raise NotImplementedError
 
     def _sum(self) -> list[Element]:
         raise NotImplementedError
@@ -246,9 +332,14 @@ class TableStatement:
 class ProductStatement(TableStatement):
     """p = product of two or three multilinear tables, each rows x cols elements of E."""
 
-    def __init__(self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]) -> None:
+    def __init__(
+        self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]
+    ) -> None:
         self.kernels = kernels(field)
         super().__init__(target, field, tables, axes)
+
+    def _kind(self) -> str:
+        return f"product{len(self.tables)}"
 
     def _sum(self) -> list[Element]:
         weights = self.weights
@@ -290,7 +381,6 @@ class ProductStatement(TableStatement):
             *self.weights.arguments(),
         )
         self._replace_tables(folded)
-        self._move_if_small()
         return self.field.unpack(words)
 
 
@@ -308,6 +398,14 @@ class WeightedSum:
     def finish(self, challenge: Element | None) -> list[Element]:
         return [v for _, statement in self.terms for v in statement.finish(challenge)]
 
+    def tail(self, challenge: Element | None) -> Tail | None:
+        tails = [(c, statement.tail(challenge)) for c, statement in self.terms]
+        first = tails[0][1]
+        if first is None:  # all have the same variables left
+            return None
+        parts = [(c * own, words) for c, tail in tails if tail for own, words in tail.parts]
+        return replace(first, parts=parts)
+
 
 @dataclass(frozen=True)
 class Sumcheck:
@@ -316,11 +414,19 @@ class Sumcheck:
     field: Field
     degree: int = 2
 
-    def prove(self, transcript: ProverTranscript, statement: Statement) -> tuple[list[Element], list[Element]]:
+    def prove(
+        self, transcript: ProverTranscript, statement: Statement
+    ) -> tuple[list[Element], list[Element]]:
         """Returns (point, values of the tables there); the caller sends what the verifier needs."""
         point: list[Element] = []
         challenge = None
-        for _ in range(statement.num_rounds):
+        for _ in range(statement.num_rounds + 1):
+            tail = statement.tail(challenge)
+            if tail is not None:
+                rest, values = tail.run(self.field, transcript)
+                return point + rest, values
+            if len(point) == statement.num_rounds:
+                break
             transcript.send("round", statement.round(challenge))
             challenge = transcript.challenge("round")
             point.append(challenge)
@@ -344,7 +450,9 @@ class Sumcheck:
         """-log2 of the error of this many rounds, (degree + 1) / |E| each."""
         return error_bits(self.field.bits, (self.degree + 1) * num_rounds)
 
-    def _next_claim(self, claim: Element, values: list[Element], w: Element | None, r: Element) -> Element:
+    def _next_claim(
+        self, claim: Element, values: list[Element], w: Element | None, r: Element
+    ) -> Element:
         """q(r), where (1 - w) q(0) + w q(1) = claim, or q(0) + q(1) = claim if w is None."""
         at_zero, lead = values[0], values[1]
         if w is None:

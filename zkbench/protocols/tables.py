@@ -66,7 +66,9 @@ class FunctionTable:
     def extension(self, field: Field, point: Sequence[Element]) -> Element:
         target = cpu_target()
         weights = eq.eq_table(target, field, point, len(self.entries))
-        return field.unpack(contract(target, field, self.values, 1, len(self.entries), 1, weights))[0]
+        return field.unpack(contract(target, field, self.values, 1, len(self.entries), 1, weights))[
+            0
+        ]
 
 
 Table = Relu | FunctionTable

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import Array, Target
@@ -35,14 +36,6 @@ from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-
-
-@dataclass(frozen=True)
-class Value:
-    """The multilinear extension of a tensor at one point an axis."""
-
-    point: tuple[tuple[Element, ...], ...]
-    value: Element
 
 
 @dataclass(frozen=True)
