@@ -34,9 +34,17 @@ MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS, REDUCTION_THREADS = 2, 3, 2, 8
 
 
 def mul_wide(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The intrinsic, in Python integers."""
+    """The intrinsics, in Python: 64 x 64 bits, and two words at once."""
     product = int(a) * int(b)
     return np.uint64(product & (2**64 - 1)), np.uint64(product >> 64)
+
+
+def load_words(array: np.ndarray, index: int) -> tuple[np.uint64, np.uint64]:
+    return array[2 * index], array[2 * index + 1]
+
+
+def store_words(array: np.ndarray, index: int, low: np.uint64, high: np.uint64) -> None:
+    array[2 * index], array[2 * index + 1] = low, high
 
 
 class SimulatedTarget(CpuTarget):
@@ -73,6 +81,7 @@ def main() -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     goldilocks.mul_wide = mul_wide
+    goldilocks._load_words, goldilocks._store_words = load_words, store_words
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
     sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}

@@ -21,11 +21,18 @@ Event = tuple[str, str]  # M (message) or C (challenge), and its label
 
 
 class Recorder(_Sponge):
-    """Notes the kind and label of all that is absorbed."""
+    """Notes the kind and label of all that is absorbed and squeezed."""
+
+    def _note(self, kind: str, label: str) -> None:
+        self.__dict__.setdefault("events", []).append((kind, label))
 
     def _absorb(self, kind: bytes, label: str, data: bytes) -> None:
-        self.__dict__.setdefault("events", []).append((kind.decode(), label))
+        self._note(kind.decode(), label)
         super()._absorb(kind, label, data)
+
+    def _squeeze(self, label: str, size: int) -> bytes:
+        self._note("C", label)
+        return super()._squeeze(label, size)
 
 
 class RecordedProver(Recorder, ProverTranscript):
