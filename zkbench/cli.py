@@ -120,9 +120,12 @@ def _add_bits(parser: argparse.ArgumentParser) -> None:
 
 def _bits(text: str) -> float:
     """A finite number; argparse turns the error into exit code 2."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value
 
 

@@ -237,10 +237,8 @@ class IntegerMLP:
 
     def to_bytes(self) -> bytes:
         """What `save` writes."""
-        tensors: dict[str, NDArray[Any]] = {}
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            tensors[f"{layer}.weight"] = weight
-            tensors[f"{layer}.bias"] = bias
+        tensors: dict[str, NDArray[Any]] = {f"{l}.weight": w for l, w in enumerate(self.weights)}
+        tensors |= {f"{l}.bias": b for l, b in enumerate(self.biases)}
         header = json.dumps(self._header(), sort_keys=True, allow_nan=False)
         return safetensors_bytes(tensors, {_FILE_KEY: header})
 
