@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import warnings
 from typing import Any
 
@@ -22,7 +21,7 @@ zkbench.jit.device = lambda identifier, **options: lambda function: function  # 
 warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
 
 from cases.case import prove
-from cases.everything import SMALL
+from cases.everything import SIMULATED
 from numba import cuda
 
 from zkbench.fields import GOLDILOCKS, goldilocks
@@ -31,13 +30,21 @@ from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
 from zkbench.protocols import sumcheck
 
 # Fewer threads than items, so that threads stride, and a last block that is not full.
-MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS = 2, 3, 2
+MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS, REDUCTION_THREADS = 2, 3, 2, 8
 
 
 def mul_wide(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The intrinsic, in Python integers."""
+    """The intrinsics, in Python: 64 x 64 bits, and two words at once."""
     product = int(a) * int(b)
     return np.uint64(product & (2**64 - 1)), np.uint64(product >> 64)
+
+
+def load_words(array: np.ndarray, index: int) -> tuple[np.uint64, np.uint64]:
+    return array[2 * index], array[2 * index + 1]
+
+
+def store_words(array: np.ndarray, index: int, low: np.uint64, high: np.uint64) -> None:
+    array[2 * index], array[2 * index + 1] = low, high
 
 
 class SimulatedTarget(CpuTarget):
@@ -65,24 +72,25 @@ class SimulatedTarget(CpuTarget):
         assert kernel.ring is not None
         words = kernel.width * kernel.ring.limbs
         partial = np.full(REDUCTION_BLOCKS * words, 2**64 - 1, dtype=np.uint64)
-        threads = cuda_shells.REDUCTION_THREADS
-        self._launch(kernel, REDUCTION_BLOCKS, threads, n, partial, args)
+        self._launch(kernel, REDUCTION_BLOCKS, REDUCTION_THREADS, n, partial, args)
         _sum_rows(kernel.ring)(partial, REDUCTION_BLOCKS, kernel.width)
         return partial[:words]
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     goldilocks.mul_wide = mul_wide
-    sumcheck._HOST_TAIL = 0  # tables stay on the target to the end
+    goldilocks._load_words, goldilocks._store_words = load_words, store_words
+    cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
+    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
-    for name in names:
+    for name, case in SIMULATED.items():
         target = SimulatedTarget()
-        proof, _ = prove(SMALL[name], target)
+        proof, _ = prove(case, target)
         results[name] = [proof.hex(), sorted(target.launched)]
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,7 +1,8 @@
-"""The definitions that kernels and protocols are tested against: a few lines of Python integers each.
+"""The definitions that kernels and protocols are tested against, in Python integers.
 
 Elements are those of ``Field.element``; tensors are flat lists, last axis lowest; a point is
-little-endian, and several axes have one point each. Nothing here is shared with the code under test.
+little-endian, and several axes have one point each. Nothing here is shared with the code that is
+tested.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class RecordingTarget(ChunkingCpu):
 def argument_types() -> dict[str, list[Any]]:
     """For each kernel, the types of its arguments in small proofs of every protocol."""
     target = RecordingTarget()
-    with mock.patch.object(sumcheck, "_HOST_TAIL", 0):  # tables stay on the target to the end
+    with mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1):  # tables stay on the target to the end
         for case in SMALL.values():
             prove(case, target)
     lookup_case: Any = SMALL["tlookup"]
@@ -123,7 +123,8 @@ def compile_ptx(source: Callable, signature: tuple[Any, ...], capability: tuple[
     from numba import cuda
 
     device_of_this_kind = SimpleNamespace(compute_capability=capability)
-    with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: device_of_this_kind):
+    getter = mock.Mock(return_value=device_of_this_kind)
+    with mock.patch("numba.cuda.dispatcher.get_current_device", getter):
         ptx, _ = cuda.compile_ptx(source, signature, cc=capability)
     return ptx
 
@@ -191,7 +192,9 @@ ADD_CEILING, MUL_CEILING, EXTENSION_MUL_CEILING = 8, 14, 80
 
 
 def num_instructions(ptx: str) -> int:
-    return len(re.findall(r"^\s+(?:@!?%p\d+ )?[a-z][a-z0-9_.]*\s[^;]*;|^\s+ret;", ptx, re.MULTILINE))
+    return len(
+        re.findall(r"^\s+(?:@!?%p\d+ )?[a-z][a-z0-9_.]*\s[^;]*;|^\s+ret;", ptx, re.MULTILINE)
+    )
 
 
 def cost_of(name: str, operation: Any, limbs: int) -> int:
@@ -240,7 +243,7 @@ def test_extension_operations_stay_short() -> None:
 
 
 def test_a_multiplication_is_two_wide_instructions() -> None:
-    """Both halves of the 128-bit product, which ptxas turns into four IMAD.WIDE; no 32-bit pieces."""
+    """Both halves of the 128-bit product, which ptxas turns into four IMAD.WIDE; no more."""
     from numba import cuda
 
     mul = GOLDILOCKS.base.mul

@@ -91,7 +91,7 @@ def test_require_zero() -> None:
     transcript.require_zero(E(0), "no")
     transcript.require_zero(E(3, 4) - E(3, 4), "no")
     for value in (E(1), E(0, 1), E(FIELD.modulus - 1)):
-        with pytest.raises(ProofRejected, match="^no$"):
+        with pytest.raises(ProofRejected, match=r"^no$"):
             transcript.require_zero(value, "no")
 
 

@@ -94,6 +94,12 @@ SMALL: dict[str, Case] = {
     "argmax": ArgMaxCase.random(Random(10), 2, 3),
 }
 
+# For the simulator: few, and one with more items than its threads.
+SIMULATED: dict[str, Case] = {
+    **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
+    "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
+}
+
 # Above the size at which a sumcheck leaves the GPU, and odd.
 LARGE: dict[str, Callable[[], Case]] = {
     "sumcheck2": lambda: SumcheckCase.random(Random(1), (83, 101), 2),

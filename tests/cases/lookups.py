@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from definitions import Element, axis_weights, mle, padded_mle, random_elements, split, total
+from definitions import Element, axis_weights, padded_mle, random_elements, split, total
 
 from cases.case import (
     FIELD,
@@ -32,6 +32,7 @@ from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 ONE = FIELD.element(1)
+RELU3 = Relu(3)
 
 
 def formal_sum(numerators: list[Element], denominators: list[Element]) -> tuple[Element, Element]:
@@ -179,7 +180,7 @@ class LogupStarCase(Case):
     """
 
     name = "logup-star"
-    table: Table = Relu(3)
+    table: Table = RELU3
     shapes: tuple[Shape, ...] = ((1,),)
     indices: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()

@@ -1,11 +1,11 @@
-"""One battery over fields x kinds of element x targets: every scalar function against Python integers.
+"""One battery over fields x kinds of element x targets: scalar functions against Python integers.
 
 Inputs are raw words, so every representative of an element is tried, not only the reduced one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
 from random import Random
@@ -122,10 +122,13 @@ def _binary(ring: Arithmetic) -> dict[str, Callable]:
 
 def _unary(ring: Arithmetic) -> dict[str, Callable]:
     load, store, ring_canonical, limbs = ring.load, ring.store, ring.canonical, ring.limbs
-    ring_zero, ring_one = ring.zero, ring.one
+    ring_zero, ring_one, ring_inverse = ring.zero, ring.one, ring.inverse
 
     def copy(i, a, out):
         store(out, i, load(a, i))
+
+    def inverse(i, a, out):
+        store(out, i, ring_inverse(load(a, i)))
 
     def constants(i, out):
         store(out, i, ring_one() if i % 2 else ring_zero())
@@ -138,7 +141,7 @@ def _unary(ring: Arithmetic) -> dict[str, Callable]:
         out[2 * i], out[2 * i + 1] = value[0], value[1]
 
     canonical = canonical_of_one if limbs == 1 else canonical_of_two
-    return {"copy": copy, "constants": constants, "canonical": canonical}
+    return {"copy": copy, "inverse": inverse, "constants": constants, "canonical": canonical}
 
 
 def _with_integers(ring: Arithmetic) -> dict[str, Callable]:
@@ -243,6 +246,53 @@ def test_load_and_store_vs_python_int(field: Field, kind: str, target_name: str)
 def test_canonical_vs_python_int(field: Field, kind: str, target_name: str) -> None:
     a = kind_of(field, kind).operands()
     check(field, kind, "canonical", target_name, [a], kind_of(field, kind).elements(a))
+
+
+@EACH_TARGET
+@EACH_KIND
+def test_inverse_vs_python_int(field: Field, kind: str, target_name: str) -> None:
+    """And 0 for 0, in any of its forms."""
+    a = kind_of(field, kind).operands()
+    elements = kind_of(field, kind).elements(a)
+    expected = [e.inverse() if e != 0 else e for e in elements]
+    check(field, kind, "inverse", target_name, [a], expected)
+
+
+@EACH_TARGET
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_from_wide_vs_python_int(field: Field, target_name: str) -> None:
+    """A challenge's words, as the transcript reduces them: every word takes every edge."""
+    sharp = [0, 1, 2**32 - 1, WORD - 1]
+    num_words = field.degree * (field.base_bytes + 16) // 8
+    rng, rows = Random(1), list(product(sharp, repeat=num_words))
+    rows += [tuple(rng.randrange(WORD) for _ in range(num_words)) for _ in range(NUM_RANDOM)]
+    words = np.array(rows, dtype=np.uint64).reshape(-1)
+    expected = [field.element(*as_numbers(row, field.degree)) for row in rows]
+    found = run_map(
+        kind_of(field, "ext"), wide_kernel(field), target_name, len(rows), words
+    )
+    assert field.unpack(found) == expected
+
+
+def as_numbers(words: Sequence[int], count: int) -> list[int]:
+    """Little-endian words as ``count`` integers."""
+    size = len(words) // count
+    return [
+        sum(w << 64 * k for k, w in enumerate(words[start : start + size]))
+        for start in range(0, len(words), size)
+    ]
+
+
+@cache
+def wide_kernel(field: Field) -> Any:
+    from_wide, store = field.ext.from_wide, field.ext.store
+
+    def convert(i, words, out):
+        k = 6 * i
+        six = words[k], words[k + 1], words[k + 2], words[k + 3], words[k + 4], words[k + 5]
+        store(out, i, from_wide(six))
+
+    return make_kernel(__file__, f"from_wide.{field.name}", convert)
 
 
 @EACH_TARGET

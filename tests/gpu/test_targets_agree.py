@@ -61,13 +61,13 @@ def test_same_proof_when_everything_stays_on_the_gpu(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Odd and tiny launches, which otherwise run on the host."""
-    monkeypatch.setattr(sumcheck, "_HOST_TAIL", 0)
+    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
     assert_same_proof(SMALL[name], least_launches=3)
 
 
 def test_every_kernel_ran_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the families that these protocols use: none is left that only a CPU has run."""
-    monkeypatch.setattr(sumcheck, "_HOST_TAIL", 0)
+    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
     target = Launches()
     for case in SMALL.values():
         prove(case, target)

@@ -36,7 +36,7 @@ def test_eq_table_at_corners_vs_python_int(target_name: str) -> None:
 def test_suffix_tables_vs_python_int(target_name: str, variables: int) -> None:
     machine = Machine(target_name)
     point = random_elements(FIELD, Random(variables), variables)
-    tables = machine.get(eq.suffix_tables(machine.target, FIELD, point))
+    tables = machine.get(eq.suffix_tables(machine.target, FIELD, tuple(point)))
     for t in range(variables):
         assert tables[1 << t : 2 << t] == eq_weights(point[variables - t :])
 

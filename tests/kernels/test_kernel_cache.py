@@ -1,4 +1,4 @@
-"""A process that finds a filled kernel cache compiles nothing and starts its first kernel at once."""
+"""A process that finds a filled kernel cache compiles nothing and starts at once."""
 
 from __future__ import annotations
 

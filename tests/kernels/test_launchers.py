@@ -14,7 +14,7 @@ from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels import contract, eq, launch, scatter
 from zkbench.kernels.launch import CpuTarget
 
-COUNT = 5001  # odd, and enough for every launcher to split
+COUNT = 10_001  # odd, and enough for every launcher to split
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def on_threads(threads: int, run: Any) -> Any:
     return np.asarray(run(target)).tolist(), splits
 
 
-def assert_threads_agree(run: Any, num_launches: int = 1) -> None:
+def assert_threads_agree(run: Any) -> None:
     alone, one = on_threads(1, run)
     together, two = on_threads(2, run)
-    assert (one, two) == ([1] * num_launches, [2] * num_launches)
+    assert (max(one), max(two)) == (1, 2)
     assert alone == together
 
 
@@ -58,7 +58,7 @@ def test_wide_reduction_is_the_same_on_two_threads(words: np.ndarray) -> None:
 
 
 def test_contraction_is_the_same_on_two_threads(words: np.ndarray, integers: np.ndarray) -> None:
-    assert_threads_agree(lambda t: contract.contract(t, FIELD, integers, 1, 50, 100, words))
+    assert_threads_agree(lambda t: contract.contract(t, FIELD, integers, 1, 100, 100, words))
 
 
 def test_histogram_is_the_same_on_two_threads(integers: np.ndarray) -> None:
@@ -67,7 +67,7 @@ def test_histogram_is_the_same_on_two_threads(integers: np.ndarray) -> None:
 
 def test_push_forward_is_the_same_on_two_threads(words: np.ndarray, integers: np.ndarray) -> None:
     run = lambda t: scatter.push_forward(t, FIELD, integers, COUNT, 500, words, 1000)  # noqa: E731
-    assert_threads_agree(run, num_launches=2)
+    assert_threads_agree(run)
 
 
 def test_few_items_stay_on_one_thread(words: np.ndarray) -> None:
@@ -95,7 +95,7 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "cuda_available", lambda: False)
     launch.target.cache_clear()
     try:
-        with pytest.raises(UnusableInput, match="needs an NVIDIA GPU .* use --target cpu"):
+        with pytest.raises(UnusableInput, match=r"needs an NVIDIA GPU .* use --target cpu"):
             launch.target("cuda")
         assert launch.target("auto").name == "cpu"
     finally:

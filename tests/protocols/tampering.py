@@ -68,7 +68,7 @@ def of_messages(proof: Proof) -> Iterator[Change]:
 
 def of_the_file(proof: Proof, data: bytes) -> Iterator[Change]:
     """Another header, something after the end, and the file cut at every place near a message."""
-    for header in ({}, {**proof.header, "extra": 1}, {key: None for key in proof.header}):
+    for header in ({}, {**proof.header, "extra": 1}, dict.fromkeys(proof.header)):
         yield f"header {header}", Proof(header, proof.messages).to_bytes(), ""
     extra = [*proof.messages, Message("more", b"")]
     yield "a message more", with_messages(proof, extra), "unexpected message 'more'"

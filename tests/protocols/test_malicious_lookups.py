@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from cases.case import FIELD, changed, reason_of_rejection
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
-from definitions import Element, random_elements
+from definitions import Element, random_elements, total
 
 from zkbench.kernels.launch import Array, Target
+from zkbench.protocols import logup_star
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.logup_star import LogupStar
 from zkbench.protocols.tables import Relu
@@ -318,4 +319,83 @@ def test_numerators_are_not_the_claims_weights() -> None:
     """An entry counts for more than its claims say, in the tree and in the pushed vector."""
     prover = WithProtocol(**vars(honest_outputs()), lying=OtherWeights)
     reason = "a lookup's numerators are not its claims' weights"
+    assert reason_of_rejection(prover, as_verified(prover)) == reason
+
+
+class OtherTable(LogupStar):
+    """The outside index 99 is an entry of the table that the prover sums over, in place of 7."""
+
+    def _push(self, target: Target, indices: Any, weights: Any) -> Array:
+        high = self.table_size - 1 - self.table.offset
+        return super()._push(target, [np.minimum(i, high) for i in indices], weights)
+
+    def _table_tree(self, target: Target, pushed: Array, c: Element) -> Tree:
+        negated = FIELD.pack([-y for y in FIELD.unpack(pushed)])
+        entries = np.array([*range(self.table_size - 1), 99], dtype=np.int32)
+        return Tree(target, FIELD, (self.table_size,)).fill_leaves(entries, 0, c, negated)
+
+
+def test_a_table_with_another_entry() -> None:
+    table = Relu(3)
+    indices = ((99 - table.offset, 0, 1, -1), (2, 2))
+    outputs = ((3, 0, 1, 0), (2, 2))
+    prover = WithProtocol(
+        table=table, shapes=((4,), (2,)), indices=indices, outputs=outputs, lying=OtherTable
+    )
+    reason = "the lookup's table is another one"
+    assert reason_of_rejection(prover, as_verified(prover)) == reason
+
+
+class FittedVector(LogupStar):
+    """Commits to a vector that fits the claims, and holds the pushed-forward one in the tree."""
+
+    def _numerators(self, target: Target, gammas: Any, claims: Any) -> list[Array]:
+        joined = [gamma * claim.value for gamma, claim in zip(gammas, claims, strict=True)]
+        object.__setattr__(self, "claimed", total(joined))
+        return super()._numerators(target, gammas, claims)
+
+    def _push(self, target: Target, indices: Any, weights: Any) -> Array:
+        pushed, entries = FIELD.unpack(super()._push(target, indices, weights)), self.table.values
+        found = total([y * int(t) for y, t in zip(pushed, entries, strict=True)])
+        object.__setattr__(self, "gap", (self.claimed - found) / int(entries[-1]))
+        return FIELD.pack([*pushed[:-1], pushed[-1] + self.gap])
+
+    def _table_tree(self, target: Target, pushed: Array, c: Element) -> Tree:
+        values = FIELD.unpack(pushed)
+        true = FIELD.pack([*values[:-1], values[-1] - self.gap])
+        return super()._table_tree(target, true, c)
+
+
+def test_a_vector_fitted_to_a_false_output() -> None:
+    case = honest_outputs()
+    outputs = (changed(case.outputs[0], 2), case.outputs[1])
+    prover = WithProtocol(**{**vars(case), "outputs": outputs}, lying=FittedVector)
+    reason = "the pushed-forward vector is not the committed one"
+    assert reason_of_rejection(prover, as_verified(prover)) == reason
+
+
+class ZeroLeafTree(Tree):
+    """Its first leaf is 1/0, so the sum of two of them has numerator 0, whatever else they hold."""
+
+    def _build(self) -> None:
+        self.layers[0][2][:2] = 0
+        super()._build()
+
+
+class WithoutInverse(LyingLogupStar):
+    """Sends 1 for the inverse of zero."""
+
+    def _denominators(self, roots: Any) -> Element:
+        product = super()._denominators(roots)
+        return product if product != 0 else FIELD.element(1)
+
+
+def test_denominators_of_outputs_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = honest_outputs()
+    indices = ((99, *case.indices[0][1:]), case.indices[1])
+    outputs = ((0, *case.outputs[0][1:]), case.outputs[1])
+    fields = {**vars(case), "indices": indices, "outputs": outputs}
+    prover = WithProtocol(**fields, lying=WithoutInverse)
+    monkeypatch.setattr(logup_star, "Tree", ZeroLeafTree)
+    reason = "a denominator of the lookup is zero"
     assert reason_of_rejection(prover, as_verified(prover)) == reason

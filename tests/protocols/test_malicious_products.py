@@ -15,6 +15,7 @@ from definitions import Element, mle
 
 from zkbench.kernels.launch import Target, cpu_target
 from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.protocols import sumcheck
 from zkbench.protocols.sumcheck import Axis, Statement, Sumcheck
 from zkbench.transcript import VerifierTranscript
 
@@ -43,7 +44,10 @@ class OneRoundWrong(SumcheckCase):
 @pytest.mark.parametrize("summed", [(False, False), (True, True), (False, True)], ids=str)
 @pytest.mark.parametrize("degree", [2, 3])
 @pytest.mark.parametrize("round", range(5))
-def test_a_wrong_round_polynomial(summed: tuple[bool, bool], degree: int, round: int) -> None:
+def test_a_wrong_round_polynomial(
+    summed: tuple[bool, bool], degree: int, round: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)  # every round is the statement's
     case = SumcheckCase.random(Random(1), (3, 5), degree, summed)
     for value in range(degree):
         prover = OneRoundWrong(
