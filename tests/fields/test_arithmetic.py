@@ -268,9 +268,7 @@ def test_from_wide_vs_python_int(field: Field, target_name: str) -> None:
     rows += [tuple(rng.randrange(WORD) for _ in range(num_words)) for _ in range(NUM_RANDOM)]
     words = np.array(rows, dtype=np.uint64).reshape(-1)
     expected = [field.element(*as_numbers(row, field.degree)) for row in rows]
-    found = run_map(
-        kind_of(field, "ext"), wide_kernel(field), target_name, len(rows), words
-    )
+    found = run_map(kind_of(field, "ext"), wide_kernel(field), target_name, len(rows), words)
     assert field.unpack(found) == expected
 
 

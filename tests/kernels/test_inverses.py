@@ -1,25 +1,18 @@
-"""Inversion in F and E, one by one and in batches, against Python integers."""
+"""Batch inversion and base-field columns, against Python integers."""
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
-from itertools import product
-from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from zkbench.fields import GOLDILOCKS as FIELD
-from zkbench.jit import device
 from zkbench.kernels.inverses import invert, shifted, split_columns, sum_columns
-from zkbench.kernels.launch import CpuTarget, Kernel, cpu_target, target
+from zkbench.kernels.launch import CpuTarget, cpu_target, target
 
 P = FIELD.modulus
-EDGES = [0, 1, 2, 7, 2**32 - 1, 2**32, 2**63, P - 2, P - 1, P, P + 1, P + 7, 2**64 - 1]
 TARGETS = pytest.mark.parametrize("name", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 
 
@@ -33,48 +26,8 @@ class StridedCpu(CpuTarget):
         self.parallel_items = parallel_items
 
 
-@cache
-def inverse_kernels() -> SimpleNamespace:
-    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
-
-    def kernel(ring: Any) -> Kernel:
-        load, store, inverse = ring.load, ring.store, ring.inverse
-
-        def body(i, table, out):
-            store(out, i, inverse(load(table, i)))
-
-        name = f"test.inverse.{ring.name}.{digest}"
-        return Kernel(name, device(f"kernel.{name}")(body))
-
-    return SimpleNamespace(base=kernel(FIELD.base), ext=kernel(FIELD.ext))
-
-
 def inverses_of(elements: list[Any]) -> list[Any]:
     return [e if e == 0 else e.inverse() for e in elements]
-
-
-@TARGETS
-def test_inverse_in_the_base_field_vs_python_int(name: str) -> None:
-    rng = Random(1)
-    words = np.array([*EDGES, *(rng.randrange(2**64) for _ in range(500))], dtype=np.uint64)
-    where = target(name)
-    out = where.empty(words.size)
-    where.map(inverse_kernels().base, words.size, where.to_device(words), out)
-    assert where.to_host(out).tolist() == [pow(w, P - 2, P) for w in words.tolist()]
-
-
-@TARGETS
-def test_inverse_in_the_extension_vs_python_int(name: str) -> None:
-    rng = Random(2)
-    pairs = [
-        *product(EDGES, EDGES),
-        *((rng.randrange(2**64), rng.randrange(2**64)) for _ in range(500)),
-    ]
-    words = np.array(pairs, dtype=np.uint64).reshape(-1)
-    where = target(name)
-    out = where.empty(words.size)
-    where.map(inverse_kernels().ext, len(pairs), where.to_device(words), out)
-    assert FIELD.unpack(where.to_host(out)) == inverses_of([FIELD.element(*p) for p in pairs])
 
 
 @TARGETS

@@ -89,25 +89,18 @@ def mul(a, b):
     return reduce_wide(low, high)
 
 
-@device("goldilocks.square_times")
-def square_times(a, count, b):
-    """a^(2^count) b."""
-    for _ in range(count):
-        a = mul(a, a)
-    return mul(a, b)
-
-
 @device("goldilocks.inverse")
 def inverse(a):
-    """a^(p - 2) by Fermat, p - 2 = (2^31 - 1) 2^33 + 2^32 - 1; in names, ones: a^(2^ones - 1)."""
-    two = square_times(a, 1, a)
-    three = square_times(two, 1, a)
-    six = square_times(three, 3, three)
-    twelve = square_times(six, 6, six)
-    thirty = square_times(square_times(twelve, 12, twelve), 6, six)
-    thirty_one = square_times(thirty, 1, a)
-    thirty_two = square_times(thirty_one, 1, a)
-    return square_times(thirty_one, 33, thirty_two)
+    """a^(p - 2) by Fermat: of the 64 bits of p - 2 only bit 32 is zero.
+
+    One loop on purpose: a shorter addition chain is several, and NVVM takes minutes over them.
+    """
+    power = a
+    for bit in range(62, -1, -1):
+        power = mul(power, power)
+        if bit != 32:
+            power = mul(power, a)
+    return power
 
 
 @device("goldilocks.from_int")
