@@ -166,11 +166,8 @@ class MlpInference:
         sizes = {"weights": self.weight_shapes(self.dims), "witness": self.witness_shapes}
         if self._logup_star is not None:
             sizes["pushed"] = self.pushed_shapes
-        for name, shapes in sizes.items():
-            values = Layout.of(shapes).num_values
-            opening = self.scheme.soundness_terms(values, most_claims)
-            terms += [Term(f"{name} opening: {term}", value) for term, value in opening]
-        return terms
+        opened = {name: (Layout.of(s).num_values, most_claims) for name, s in sizes.items()}
+        return terms + [Term(*term) for term in self.scheme.opening_terms(opened)]
 
     # What the prover works with.
 
