@@ -39,12 +39,17 @@ from zkbench.protocols.sumcheck import num_variables
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 SECURITY_BITS = 103  # a term; so that the sum over all rounds keeps 100
-_LOG_COLUMNS = 6  # at least so many columns of a large vector: WHIR's own work is then small
+# A large vector gets at least 2^7 columns: WHIR's own work and the tree's memory are then small
+# beside those of the columns. Small ones may have longer columns.
+_LOG_COLUMNS, _SMALL_LOG_ROWS = 7, 14
 
 
 @dataclass(frozen=True)
 class Whir:
-    """Parameters. ``log_rows``: k (at most), or None: what makes the proof smallest."""
+    """Parameters. None as k or as the number of rounds: what makes the proof smallest.
+
+    ``log_rows`` and ``num_rounds`` are taken as far as the sizes allow.
+    """
 
     field: Field = GOLDILOCKS
     log_inv_rate: int = 1
@@ -53,6 +58,7 @@ class Whir:
     log_fold: int = 4
     johnson: bool = False
     log_rows: int | None = None
+    num_rounds: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Identity of the scheme: domain separator and name of its benchmark runs."""
@@ -63,6 +69,7 @@ class Whir:
             "log_fold": self.log_fold,
             "log_inv_rate": self.log_inv_rate,
             "log_rows": self.log_rows,
+            "num_rounds": self.num_rounds,
             "scheme": "whir",
             "security_bits": self.security_bits,
         }
@@ -73,15 +80,16 @@ class Whir:
 
     def schedule(self, log_rows: int) -> Schedule:
         """The rounds for commitments whose largest k is ``log_rows``."""
-        return whir_schedule.schedule(self.security, log_rows, self.log_inv_rate, self.log_fold)
+        shape = (log_rows, self.log_inv_rate, self.log_fold, self.num_rounds)
+        return whir_schedule.schedule(self.security, *shape)
 
     def code(self, num_values: int) -> Code:
         """The code for a dense vector of this length."""
         most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
         if self.log_rows is not None:
             return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
-        few = max(0, most - _LOG_COLUMNS)
-        best = min(range(few + 1), key=lambda k: self._opening_bytes(num_values, k))
+        most = min(most, max(_SMALL_LOG_ROWS, most - _LOG_COLUMNS))
+        best = min(range(most + 1), key=lambda k: self._opening_bytes(num_values, k))
         return Code(self.field, best, self.log_inv_rate)
 
     def _opening_bytes(self, num_values: int, log_rows: int) -> int:
@@ -161,7 +169,10 @@ _LIMITS = {
     "grinding_bits": (0, 40),
     "security_bits": (1, 256),
     "log_fold": (1, 8),
+    "log_rows": (0, 30),
+    "num_rounds": (0, 30),
 }
+_MAY_BE_NONE = {"log_rows", "num_rounds"}
 
 
 def whir_from_json(data: Any, error: type[Exception]) -> Whir:
@@ -169,14 +180,17 @@ def whir_from_json(data: Any, error: type[Exception]) -> Whir:
     if not isinstance(data, dict) or set(data) != set(Whir().to_json()) or data["scheme"] != "whir":
         raise error("the commitment scheme's parameters are malformed")
     numbers = {name: data[name] for name in _LIMITS}
-    for name, (least, most) in _LIMITS.items():
-        if type(numbers[name]) is not int or not least <= numbers[name] <= most:
-            raise error("the commitment scheme's parameters are out of range")
-    log_rows = data["log_rows"]
-    if log_rows is not None and (type(log_rows) is not int or not 0 <= log_rows <= 30):
+    if not all(_in_range(name, number) for name, number in numbers.items()):
         raise error("the commitment scheme's parameters are out of range")
     if type(data["johnson"]) is not bool:
         raise error("the commitment scheme's parameters are malformed")
     if not isinstance(data["field"], str) or data["field"] not in FIELDS:
         raise error(f"unknown field {data['field']!r} in the commitment scheme's parameters")
-    return Whir(FIELDS[data["field"]], **numbers, johnson=data["johnson"], log_rows=log_rows)
+    return Whir(FIELDS[data["field"]], johnson=data["johnson"], **numbers)
+
+
+def _in_range(name: str, number: Any) -> bool:
+    least, most = _LIMITS[name]
+    if number is None:
+        return name in _MAY_BE_NONE
+    return type(number) is int and least <= number <= most

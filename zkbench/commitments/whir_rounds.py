@@ -191,7 +191,8 @@ class WhirRounds:
     ) -> None:
         """Raises ProofRejected unless <L, eq(point)> = value."""
         oracle, queries, log_length = source, self.schedule.queries, self.schedule.log_length
-        constraints, bound = _Constraints([], [], []), []
+        constraints = _Constraints([], [], [])
+        bound: list[Element] = []
         for entry in self.schedule.rounds:
             root = transcript.receive_bytes("oracle", DIGEST_BYTES)
             samples = self._sample(transcript, entry)

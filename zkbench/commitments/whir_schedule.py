@@ -113,19 +113,29 @@ def opening_bytes(queries: int, log_length: int, row_bytes: int) -> int:
 
 
 @cache
-def schedule(security: Security, log_size: int, log_inv_rate: int, log_fold: int) -> Schedule:
-    """The run with the shortest proof for a vector of 2^log_size under a code of this rate."""
+def schedule(
+    security: Security,
+    log_size: int,
+    log_inv_rate: int,
+    log_fold: int,
+    num_rounds: int | None = None,
+) -> Schedule:
+    """The run for a vector of 2^log_size under a code of this rate.
+
+    ``num_rounds``: at most so many; None: as many as make the proof shortest.
+    """
     outer = Radius(log_inv_rate)
     queries = outer.queries(security.bits - security.grinding_bits)
-    shortest = Schedule(log_size, outer, queries, ())
+    runs = [Schedule(log_size, outer, queries, ())]
     rounds: list[Round] = []
     size, log_rate = log_size, log_inv_rate + 1
     while size >= log_fold and size - log_fold + log_rate <= security.field.two_adicity:
         rounds.append(security.round(size, log_fold, log_rate))
         size, log_rate = size - log_fold, log_rate + max(0, log_fold - 2)
-        longer = Schedule(log_size, outer, queries, tuple(rounds))
-        shortest = min(shortest, longer, key=inner_bytes)
-    return shortest
+        runs.append(Schedule(log_size, outer, queries, tuple(rounds)))
+    if num_rounds is not None:
+        return runs[min(num_rounds, len(runs) - 1)]
+    return min(runs, key=inner_bytes)
 
 
 def inner_bytes(run: Schedule) -> int:

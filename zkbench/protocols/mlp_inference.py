@@ -31,7 +31,7 @@ from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Book, Claim, Value
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import Scheme
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.mlp import VALUE_BITS, LinearStack, Trace, linear_stacks
@@ -75,7 +75,7 @@ class ModelTensors:
 class MlpInference:
     """A model of these widths and this shift, on a batch of inputs."""
 
-    scheme: Ligero
+    scheme: Scheme
     dims: tuple[int, ...]
     shift: int
     batch: int
