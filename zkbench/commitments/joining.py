@@ -19,8 +19,8 @@ the commitments' own codes always are, whatever radius the rounds of WHIR use.
  a. challenge beta; sumcheck of sum_i beta^i <L_i', eq(z_i)>, where eq(z_i) is constant in the s low
     variables, so that the claim is still sigma_i; it ends at a point r of k variables;
  b. the prover sends u_i = L_i~(r_s, ...), and the verifier checks the sumcheck's last value;
- c. challenge tau; L = sum_i eq(tau, i) L_i', and <L, eq(r)> = sum_i eq(tau, i) prod_{j < s} (1 - r_j)
-    u_i is left.
+ c. a proof of work, if one is needed; challenge tau; L = sum_i eq(tau, i) L_i', and
+    <L, eq(r)> = sum_i eq(tau, i) prod_{j < s} (1 - r_j) u_i is left.
 
 For one commitment nothing is sent or drawn. Soundness: ``soundness_terms``; the challenges tau add
 folding steps to those of rho (``reduction``). Prover: about 6 2^k_i multiplications in E.
@@ -43,6 +43,7 @@ from zkbench.kernels import eq
 from zkbench.kernels.interleaved import row_kernels
 from zkbench.kernels.launch import Array, Target, cpu_target
 from zkbench.kernels.whir import kernels
+from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
 from zkbench.protocols.sumcheck import (
     Axis,
     ProductStatement,
@@ -92,9 +93,14 @@ class Delayed:
 
 @dataclass(frozen=True)
 class Joining:
-    """The steps a, b and c."""
+    """The steps a, b and c, for commitments of one rate.
+
+    ``security_bits``: where the proximity term has fewer, a proof of work before tau makes up for it.
+    """
 
     field: Field
+    log_inv_rate: int
+    security_bits: int
 
     def prove(
         self,
@@ -109,6 +115,8 @@ class Joining:
         statement = self._statement(transcript, target, parts)
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("joined values", values[::2])
+        if work := self._work(len(point), len(parts)):
+            prove_work(transcript, target, work)
         scales = self._scales(transcript, len(parts))
         vector = target.zeros((1 << len(point)) * self.field.ext.limbs)
         for scale, delay, (_, column) in zip(scales, _delays(claims), parts, strict=True):
@@ -156,6 +164,8 @@ class Joining:
             own = point[delay:]
             left = left - b * eq.truncated_eq(claim.point, own, 1 << len(own)) * value
         transcript.require_zero(left, "opening: the joined values contradict the column values")
+        if work := self._work(len(point), len(claims)):
+            verify_work(transcript, work)
         scales = self._scales(transcript, len(claims))
         joined = sum((s * v for s, v in zip(scales, values, strict=True)), 0 * beta)
         return point, joined, scales
@@ -163,6 +173,27 @@ class Joining:
     def _scales(self, transcript: Any, count: int) -> list[Element]:
         tau = transcript.challenges("commitment combination", num_variables(count))
         return [eq.eq_at(tau, i) for i in range(count)]
+
+    def _proximity_bits(self, log_rows: int, num_commitments: int) -> float:
+        bad = Radius(self.log_inv_rate).bad_challenges(log_rows + self.log_inv_rate)
+        return error_bits(self.field.bits, num_variables(num_commitments) * bad)
+
+    def _work(self, log_rows: int, num_commitments: int) -> int:
+        """Bits of work before tau."""
+        return missing_bits(self.security_bits, self._proximity_bits(log_rows, num_commitments))
+
+    def soundness_terms(self, log_rows: int, num_commitments: int) -> list[tuple[str, float]]:
+        """(name, bits) of every way in which this may fail; ``log_rows``: the largest k."""
+        if num_commitments == 1:
+            return []
+        bits, work = self.field.bits, self._work(log_rows, num_commitments)
+        proximity = self._proximity_bits(log_rows, num_commitments) + work
+        return [
+            ("claim joining", error_bits(bits, num_commitments - 1)),
+            ("joining sumcheck", error_bits(bits, 2 * log_rows)),
+            ("commitment proximity", proximity),
+            ("joined values", error_bits(bits, num_variables(num_commitments))),
+        ]
 
 
 def _delays(claims: Sequence[ColumnClaim]) -> list[int]:
@@ -223,19 +254,3 @@ class JoinedValues:
 def _shortened(indices: list[int], delay: int) -> list[int]:
     """The leaves of a tree 2^delay times smaller that answer for these leaves."""
     return sorted({index >> delay for index in indices})
-
-
-def soundness_terms(
-    field: Field, radius: Radius, log_rows: int, num_commitments: int
-) -> list[tuple[str, float]]:
-    """(name, bits) of every way in which the joining may fail; ``log_rows``: the largest k."""
-    steps = num_variables(num_commitments)
-    if not steps:
-        return []
-    proximity = steps * radius.bad_challenges(log_rows + radius.log_inv_rate)
-    return [
-        ("claim joining", error_bits(field.bits, num_commitments - 1)),
-        ("joining sumcheck", error_bits(field.bits, 2 * log_rows)),
-        ("commitment proximity", error_bits(field.bits, proximity)),
-        ("joined values", error_bits(field.bits, steps)),
-    ]

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 
 from zkbench.commitments import interleaved
-from zkbench.commitments import reduction as reductions
 from zkbench.commitments.claims import Claim
 from zkbench.commitments.dense_weights import PointTables
 from zkbench.commitments.interleaved import Code, Commitment, ProverData
@@ -170,7 +169,8 @@ class Ligero:
     def soundness_terms(self, num_values: int, num_claims: int) -> list[tuple[str, float]]:
         """(name, bits) of every way in which a false claim on one commitment may pass (P 3.4)."""
         queries = self.queries * Radius(self.log_inv_rate).bits_a_query + self.grinding_bits
-        terms = reductions.soundness_terms(self.code(num_values), num_values, num_claims)
+        code = self.code(num_values)
+        terms = Reduction(self.field).soundness_terms(code, num_values, num_claims)
         return [("queries", queries), *terms]
 
     def opening_terms(self, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[str, float]]:

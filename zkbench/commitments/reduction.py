@@ -4,7 +4,8 @@ For a dense vector q of M columns F_c of 2^k values, and claims <q, w_i> = value
  a. challenge gamma; W = sum gamma^i w_i; sumcheck of <q, W> = sum gamma^i value_i ends at a point z
     and a value that q~(z) W~(z) must have; the verifier computes W~(z) itself;
  b. the prover sends v_c = F_c~(z_low); q~(z) = sum_c eq(z_high, c) v_c;
- c. challenge rho; the combined column is L = sum_c eq(rho, c) F_c, 2^k elements of E, and
+ c. a proof of work, if one is needed; challenge rho; the combined column is
+    L = sum_c eq(rho, c) F_c, 2^k elements of E, and
 
         <L, eq(z_low)> = sum_c eq(rho, c) v_c
 
@@ -35,6 +36,7 @@ from zkbench.kernels.functional import kernels as functional_kernels
 from zkbench.kernels.interleaved import column_values, combined_column
 from zkbench.kernels.launch import Array, Target, cpu_target
 from zkbench.proof import ProofRejected
+from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
 from zkbench.protocols.sumcheck import Axis, Sumcheck, num_variables
 from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -56,9 +58,13 @@ class ColumnClaim:
 
 @dataclass(frozen=True)
 class Reduction:
-    """The steps a, b and c."""
+    """The steps a, b and c.
+
+    ``security_bits``: where the proximity term has fewer, a proof of work before rho makes up for it.
+    """
 
     field: Field
+    security_bits: int = 0
 
     def prove(
         self,
@@ -102,6 +108,8 @@ class Reduction:
         shape = (data.dense, commitment.layout.num_values, log_rows)
         values = column_values(target, field, *shape, inside)
         transcript.send_words("column values", values)
+        if work := self._work(commitment.code, commitment.num_columns):
+            prove_work(transcript, target, work)
         claim = self._claim(transcript, commitment, point, values)
         return claim, combined_column(target, field, *shape, target.to_device(claim.weights))
 
@@ -116,6 +124,8 @@ class Reduction:
         selector = eq.eq_table(cpu_target(), self.field, z_high, num_columns)
         value = dot(self.field, selector, values, num_columns)
         transcript.require_zero(value * weight - final, "opening: the claims do not hold")
+        if work := self._work(commitment.code, num_columns):
+            verify_work(transcript, work)
         return self._claim(transcript, commitment, point, values)
 
     def _verify_claims(
@@ -145,6 +155,29 @@ class Reduction:
         weights = eq.eq_table(cpu_target(), self.field, rho, num_columns)
         return ColumnClaim(point[:log_rows], weights, dot(self.field, weights, values, num_columns))
 
+    def _proximity_bits(self, code: Code, num_columns: int) -> float:
+        steps = num_variables(num_columns)
+        bad = Radius(code.log_inv_rate).bad_challenges(code.log_length)
+        return error_bits(self.field.bits, steps * bad)
+
+    def _work(self, code: Code, num_columns: int) -> int:
+        """Bits of work before rho."""
+        return missing_bits(self.security_bits, self._proximity_bits(code, num_columns))
+
+    def soundness_terms(
+        self, code: Code, num_values: int, num_claims: int
+    ) -> list[tuple[str, float]]:
+        """(name, bits) of every way in which the reduction of one commitment's claims may fail."""
+        num_columns, bits = -(-num_values >> code.log_rows), self.field.bits
+        proximity = self._proximity_bits(code, num_columns) + self._work(code, num_columns)
+        terms = [
+            ("claim combination", error_bits(bits, num_claims - 1)),
+            ("unification sumcheck", error_bits(bits, 2 * num_variables(num_values))),
+            ("column proximity", proximity),
+            ("column values", error_bits(bits, num_variables(num_columns))),
+        ]
+        return terms if num_columns > 1 else terms[:2]
+
 
 def dot(field: Field, a: Array, b: Array, length: int) -> Element:
     """<a, b> for two vectors of E on the CPU."""
@@ -170,19 +203,3 @@ def check_commitment(code: Code, commitment: Commitment, claims: Sequence[Claim]
         check_claims(commitment.layout, claims)
     except ValueError as error:
         raise ProofRejected(str(error)) from error
-
-
-def soundness_terms(code: Code, num_values: int, num_claims: int) -> list[tuple[str, float]]:
-    """(name, bits) of every way in which the reduction of one commitment's claims may fail."""
-    log_columns = num_variables(-(-num_values >> code.log_rows))
-    bits, radius = code.field.bits, Radius(code.log_inv_rate)
-    terms = [
-        ("claim combination", error_bits(bits, num_claims - 1)),
-        ("unification sumcheck", error_bits(bits, 2 * num_variables(num_values))),
-        (
-            "column proximity",
-            error_bits(bits, log_columns * radius.bad_challenges(code.log_length)),
-        ),
-        ("column values", error_bits(bits, log_columns)),
-    ]
-    return terms if log_columns else terms[:2]

@@ -24,8 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zkbench.commitments import interleaved, joining, whir_schedule
-from zkbench.commitments import reduction as reductions
+from zkbench.commitments import interleaved, whir_schedule
 from zkbench.commitments.claims import Claim
 from zkbench.commitments.interleaved import Code, Commitment, ProverData
 from zkbench.commitments.joining import JoinedRows, JoinedValues, Joining
@@ -38,10 +37,10 @@ from zkbench.kernels.launch import Target
 from zkbench.protocols.sumcheck import num_variables
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
-SECURITY_BITS = 103  # a term; so that the sum over all rounds keeps 100
-# A large vector gets at least 2^7 columns: WHIR's own work and the tree's memory are then small
-# beside those of the columns. Small ones may have longer columns.
-_LOG_COLUMNS, _SMALL_LOG_ROWS = 7, 14
+SECURITY_BITS = 104  # a term; so that the sum over all rounds of a large opening keeps 100
+# A large vector gets at least 2^6 columns, so that WHIR's own work is small beside theirs; a column
+# has at most 2^25 values, so that trees and oracles fit beside the values on a GPU.
+_LOG_COLUMNS, _SMALL_LOG_ROWS, _MOST_LOG_ROWS = 6, 14, 25
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ class Whir:
         most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
         if self.log_rows is not None:
             return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
-        most = min(most, max(_SMALL_LOG_ROWS, most - _LOG_COLUMNS))
+        wide = max(_SMALL_LOG_ROWS, num_variables(num_values) - _LOG_COLUMNS)
+        most = min(most, wide, _MOST_LOG_ROWS)
         best = min(range(most + 1), key=lambda k: self._opening_bytes(num_values, k))
         return Code(self.field, best, self.log_inv_rate)
 
@@ -120,9 +120,11 @@ class Whir:
         openings: Sequence[tuple[ProverData, Sequence[Claim]]],
     ) -> None:
         """Prove all claims on all commitments; raises ValueError for claims that fit no tensor."""
-        reduction = Reduction(self.field)
+        reduction = Reduction(self.field, self.security_bits)
         parts = [reduction.prove(transcript, target, data, claims) for data, claims in openings]
-        point, vector = Joining(self.field).prove(transcript, target, parts)
+        point, vector = Joining(self.field, self.log_inv_rate, self.security_bits).prove(
+            transcript, target, parts
+        )
         source = JoinedRows([data.rows for data, _ in openings])
         self._rounds(len(point)).prove(transcript, target, vector, point, source)
 
@@ -132,11 +134,13 @@ class Whir:
         openings: Sequence[tuple[Commitment, Sequence[Claim]]],
     ) -> None:
         """Raise ProofRejected unless all claims hold."""
-        parts = []
+        parts, reduction = [], Reduction(self.field, self.security_bits)
         for commitment, claims in openings:
             check_commitment(self.code(commitment.layout.num_values), commitment, claims)
-            parts.append(Reduction(self.field).verify(transcript, commitment, claims))
-        point, value, scales = Joining(self.field).verify(transcript, parts)
+            parts.append(reduction.verify(transcript, commitment, claims))
+        point, value, scales = Joining(self.field, self.log_inv_rate, self.security_bits).verify(
+            transcript, parts
+        )
         commitments = [commitment for commitment, _ in openings]
         source = JoinedValues(self.field, commitments, parts, scales)
         self._rounds(len(point)).verify(transcript, point, value, source)
@@ -148,19 +152,23 @@ class Whir:
         """(name, bits) of every way in which a false claim on one commitment may pass."""
         code = self.code(num_values)
         inner = whir_schedule.soundness_terms(self.security, self.schedule(code.log_rows))
-        return inner + reductions.soundness_terms(code, num_values, num_claims)
+        return inner + Reduction(self.field, self.security_bits).soundness_terms(
+            code, num_values, num_claims
+        )
 
     def opening_terms(self, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[str, float]]:
         """The same of several commitments at once: name -> (number of values, of claims)."""
         codes = {name: self.code(num_values) for name, (num_values, _) in sizes.items()}
         run = self.schedule(max(code.log_rows for code in codes.values()))
         terms = whir_schedule.soundness_terms(self.security, run)
-        terms += joining.soundness_terms(self.field, run.outer, run.log_size, len(sizes))
+        join = Joining(self.field, self.log_inv_rate, self.security_bits)
+        terms += join.soundness_terms(run.log_size, len(sizes))
+        reduction = Reduction(self.field, self.security_bits)
         opening = [(f"opening: {term}", bits) for term, bits in terms]
         return opening + [
             (f"{name} opening: {term}", bits)
             for name, size in sizes.items()
-            for term, bits in reductions.soundness_terms(codes[name], *size)
+            for term, bits in reduction.soundness_terms(codes[name], *size)
         ]
 
 

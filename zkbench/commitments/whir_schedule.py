@@ -6,19 +6,21 @@ log_fold - 2, which keeps the error of folding small while queries grow cheap (P
 rounds end where the rest is cheaper to send: their number is the one with the shortest proof, down
 to none for small vectors.
 
-Every error term is at most 2^-security_bits; formulas: P 3.4 and ``proximity``. Out-of-domain
-samples: STIR (ePrint 2024/390), lemma 4.5. Work before a folding challenge is asked for only where
-its error would be larger, which happens beyond the unique decoding radius.
+Queries, folding and samples are such that no error term of theirs is above 2^-security_bits;
+formulas: P 3.4 and ``proximity``. Out-of-domain samples: STIR (ePrint 2024/390), lemma 4.5. Work
+before a folding challenge is asked for only where its error would be larger: for the longest vectors,
+and beyond the unique decoding radius.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from zkbench.commitments.proximity import Radius, johnson
 from zkbench.fields import Field
+from zkbench.protocols.grinding import missing_bits
 from zkbench.security import error_bits
 
 
@@ -66,12 +68,11 @@ class Security:
         radius = self.radius(log_inv_rate)
         queries = radius.queries(self.bits - self.grinding_bits)
         plain = Round(log_size, log_fold, radius, queries, 0, 0)
-        if not self.johnson:
-            return plain
-        samples, work = 1, math.ceil(self.bits - folding_bits(self.field, plain))
+        work = missing_bits(self.bits, folding_bits(self.field, plain))
+        samples = 0
         while out_of_domain_bits(self.field, radius, log_size, samples) < self.bits:
             samples += 1
-        return Round(log_size, log_fold, radius, queries, samples, max(0, work))
+        return replace(plain, out_of_domain=samples, folding_work=work)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class Schedule:
 
 def out_of_domain_bits(field: Field, radius: Radius, log_size: int, samples: int) -> float:
     """Two vectors of the list agree at so many random points of E with 2^-bits."""
+    if radius.multiplicity is None:  # no two are in the list
+        return math.inf
     pairs = radius.list_size * (radius.list_size - 1) / 2
     return samples * (field.bits - log_size) - math.log2(max(1.0, pairs))
 

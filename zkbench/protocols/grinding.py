@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from blake3 import blake3
 
 from zkbench.kernels.blake3 import find_nonce, is_good_nonce
@@ -22,3 +24,8 @@ def verify_work(transcript: VerifierTranscript, bits: int) -> None:
     nonce = transcript.receive_bytes("nonce", 8)
     if not is_good_nonce(blake3(seed + nonce).digest(), bits):
         raise ProofRejected("the proof of work is missing")
+
+
+def missing_bits(wanted: float, there: float) -> int:
+    """Bits of work that raise a term to the bits wanted."""
+    return max(0, math.ceil(wanted - there))
