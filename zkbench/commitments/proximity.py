@@ -57,7 +57,7 @@ class Radius:
 
     def queries(self, bits: float) -> int:
         """Positions to ask for so that a word outside the radius passes with 2^-bits."""
-        return math.ceil(bits / self.bits_a_query)
+        return max(1, math.ceil(bits / self.bits_a_query))
 
 
 def johnson(log_inv_rate: int, bits: float) -> Radius:

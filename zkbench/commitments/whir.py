@@ -175,7 +175,7 @@ class Whir:
 _LIMITS = {
     "log_inv_rate": (1, 8),
     "grinding_bits": (0, 40),
-    "security_bits": (1, 256),
+    "security_bits": (1, 120),
     "log_fold": (1, 8),
     "log_rows": (0, 30),
     "num_rounds": (0, 30),
