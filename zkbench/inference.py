@@ -105,6 +105,11 @@ def _header(protocol: MlpInference, statement: Statement) -> dict[str, Any]:
     return {"protocol": protocol.to_json(), "statement": statement.digest}
 
 
+def _same(a: Any, b: Any) -> bool:
+    """Equal as JSON: Python's own comparison takes 1 for true and for 1.0."""
+    return canonical_json(a) == canonical_json(b)
+
+
 def prove_inference(
     committed: CommittedModel,
     inputs: np.ndarray,
@@ -121,7 +126,7 @@ def prove_inference(
     public = committed.public
     protocol = public.protocol(len(inputs))
     bits = total_bits(protocol.soundness_terms())
-    if bits < minimum_bits:
+    if not bits >= minimum_bits:  # so that NaN is never enough
         raise UnusableInput(
             f"these sizes and parameters give {bits:.1f} bits of soundness, below {minimum_bits:g};"
             " use smaller batches or more queries, or ask for it by --minimum-bits"
@@ -161,13 +166,13 @@ def verify_inference(
         raise ProofRejected("the statement's inputs or labels do not fit the model")
     protocol = public.protocol(rows)
     bits = total_bits(protocol.soundness_terms())
-    if bits < minimum_bits:
+    if not bits >= minimum_bits:  # so that NaN is never enough
         raise ProofRejected(f"its parameters give only {bits:.1f} bits of soundness")
     parsed = Proof.from_bytes(proof)
     header = _header(protocol, statement)
-    if parsed.header.get("protocol") != header["protocol"]:
+    if not _same(parsed.header.get("protocol"), header["protocol"]):
         raise ProofRejected("the proof was made with other parameters")
-    if parsed.header != header:
+    if not _same(parsed.header, header):
         raise ProofRejected("the proof is of another statement")
     transcript = VerifierTranscript(protocol.field, parsed)
     _bind(transcript, public, statement)

@@ -92,12 +92,22 @@ def _prefixed(what: str) -> Any:
 class Statement:
     """The model with this digest gives these inputs these labels.
 
-    inputs: int16, batch x features, in the model's input format. labels: int64, batch.
+    inputs: int16, batch x features, in the model's input format. labels: int64, batch. Raises
+    UnusableInput for other types, shapes that do not fit and labels outside [0, 2^31): what is
+    hashed would not be what is proven.
     """
 
     model: str
     inputs: np.ndarray
     labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.inputs.dtype != np.int16 or self.inputs.ndim != 2 or self.inputs.size == 0:
+            raise UnusableInput("a statement's inputs must be int16, batch x features")
+        if self.labels.dtype != np.int64 or self.labels.shape != self.inputs.shape[:1]:
+            raise UnusableInput("a statement's labels must be int64, one for each input")
+        if self.labels.min() < 0 or self.labels.max() >= 1 << 31:
+            raise UnusableInput("a statement's labels must lie in [0, 2^31)")
 
     @property
     def digest(self) -> str:
@@ -129,6 +139,4 @@ class Statement:
         if len(words) != 2 * rows * features or len(data["labels"]) != rows:
             raise UnusableInput(f"{what} is malformed: its inputs or labels do not fit their shape")
         inputs = np.frombuffer(words, dtype="<i2").astype(np.int16).reshape(rows, features)
-        if max(data["labels"]) >= 1 << 31:
-            raise UnusableInput(f"{what} is malformed: a label is out of range")
         return cls(data["model"], inputs, np.array(data["labels"], dtype=np.int64))

@@ -70,13 +70,16 @@ class _Sponge:
         """
         field = self.field
         width = field.base_bytes + 16
-        data = self._squeeze(label, count * field.degree * width)
+        data = self._squeeze(label, count * self._challenge_bytes())
         words = [
             int.from_bytes(data[start : start + width], "little")
             for start in range(0, len(data), width)
         ]
         step = field.degree
         return [field.element(*words[i : i + step]) for i in range(0, len(words), step)]
+
+    def _challenge_bytes(self) -> int:
+        return self.field.degree * (self.field.base_bytes + 16)
 
     def challenge(self, label: str) -> Element:
         return self.challenges(label, 1)[0]
@@ -111,6 +114,18 @@ class ProverTranscript(_Sponge):
     def send_words(self, label: str, words: np.ndarray) -> None:
         """Send a flat uint64 array of canonical words."""
         self.send_bytes(label, words.astype("<u8").tobytes())
+
+    def state_words(self) -> np.ndarray:
+        """A copy of the state, for a kernel that runs rounds ahead (kernels/tail.py)."""
+        return np.frombuffer(bytearray(self._state), dtype="<u8").astype(np.uint64)
+
+    def round_frames(self, label: str, elements: int) -> np.ndarray:
+        """The frames of a message of E elements and of a challenge, in two words each."""
+        size = elements * self.field.degree * self.field.base_bytes
+        message = self._frame(b"M", label, size)
+        challenge = self._frame(b"C", label, self._challenge_bytes())
+        frames = message.ljust(16, b"\0") + challenge.ljust(16, b"\0")
+        return np.frombuffer(frames, dtype="<u8").astype(np.uint64)
 
     def finish(self) -> bytes:
         """The proof file."""

@@ -42,10 +42,13 @@ def test_functionals_vs_python_int(shape, others, seed):
 
 
 @pytest.mark.parametrize("shape", [(5000,), (4097, 3), (4096, 5)])
-def test_long_leading_axis_vs_python_int(shape):
+@pytest.mark.parametrize("summed", [False, True])
+def test_long_leading_axis_vs_python_int(shape, summed):
     """A leading axis long enough to be split in two tables."""
     rng = np.random.default_rng(1)
     axes = tuple(EqAxis(random_elements(rng, (n - 1).bit_length())) for n in shape)
+    if summed:
+        axes = (OnesAxis(), *axes[1:])
     slot = Layout.of({"t": shape}).slot("t")
     dense = FIELD.pack([0] * slot.size)
     accumulate(cpu_target(), FIELD, slot, AxisWeights(axes), E(1), dense)
@@ -54,7 +57,7 @@ def test_long_leading_axis_vs_python_int(shape):
         place = np.unravel_index(index, shape)
         expected = E(1)
         for axis, i in zip(axes, place, strict=True):
-            expected = expected * eq_at(axis.point, int(i))
+            expected = expected if axis == OnesAxis() else expected * eq_at(axis.point, int(i))
         assert weights[index] == expected
 
 

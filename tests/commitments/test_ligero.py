@@ -243,7 +243,7 @@ def test_every_term_has_the_bits_asked_for(log_size):
 
 
 def test_log_rows_makes_the_proof_smallest():
-    """The rule's k against its neighbours, by real proofs, whose paths share more or less."""
+    """The rule's k against its neighbours, by real proofs."""
     sizes = {}
     best = Ligero(queries=100, grinding_bits=0).code(5000).log_rows
     for log_rows in (best - 1, best, best + 1):
@@ -251,4 +251,5 @@ def test_log_rows_makes_the_proof_smallest():
         tensor = np.arange(5000, dtype=np.int16)
         claim = Claim("t", AxisWeights((OnesAxis(),)), E(int(tensor.sum(dtype=np.int64))))
         sizes[log_rows] = len(Case([{"t": tensor}], [[claim]], scheme).prove().to_bytes())
-    assert sizes[best] < 1.01 * min(sizes.values())
+    # The rule estimates the Merkle paths, whose length depends on the indices drawn.
+    assert sizes[best] <= 1.01 * min(sizes.values())

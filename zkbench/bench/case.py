@@ -35,6 +35,7 @@ class Case(Protocol):
     setup_verifier(): public inputs of the verifier; not timed.
     synchronise(): waits for the device; called whenever the phase changes.
     device_memory_peak() -> int | None: bytes on the device at the peak of the proofs so far.
+    proof_bytes(returned) -> int: bytes of the proof, if `prove` returns more than that.
     extra() -> dict: further results as JSON (accuracy, sizes), stored in the record.
     """
 

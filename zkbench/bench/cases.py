@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from zkbench.bench.case import Case, CaseFactory
+import zkbench.bench.microbenchmarks  # noqa: F401 - registers the suite's own
+from zkbench.bench.case import Case
+from zkbench.bench.registry import CASES, register
 from zkbench.errors import UnusableInput
 
-CASES: dict[str, CaseFactory] = {}
-
-Factory = TypeVar("Factory", bound=CaseFactory)
+__all__ = ["CASES", "UnknownCase", "make_case", "make_case_from", "register"]
 
 
 class UnknownCase(UnusableInput):
     """The benchmark asked for is not registered."""
-
-
-def register(name: str) -> Callable[[Factory], Factory]:
-    """Register the decorated factory (a function or a class) as benchmark `name`.
-
-    The factory must be importable from its module: the verifying process imports it there.
-    """
-
-    def add(factory: Factory) -> Factory:
-        if name in CASES:
-            raise ValueError(f"benchmark {name} is registered twice")
-        CASES[name] = factory
-        return factory
-
-    return add
 
 
 def make_case(name: str, params: dict[str, Any], target: str, seed: int) -> Case:

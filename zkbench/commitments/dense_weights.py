@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeight, AxisWeights, EqAxis, Functional, Sparse
+from zkbench.commitments.claims import AxisWeight, AxisWeights, EqAxis, Functional, OnesAxis, Sparse
 from zkbench.commitments.layout import Slot, log_tile
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.functional import kernels
 from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.protocols.sumcheck import num_variables
 
 Element = Any
 Table = tuple[Array, int]  # E elements on a target, and how many
@@ -89,14 +90,23 @@ def _evaluate_sparse(tables: PointTables, slot: Slot, functional: Sparse) -> Ele
 
 
 def _factors(functional: AxisWeights, shape: Sequence[int]) -> list[tuple[AxisWeight, int]]:
-    """The axes and their lengths; a long leading eq axis becomes two, the first rounded up."""
+    """The axes and their lengths; a long leading axis becomes two, the first rounded up."""
     pairs = list(zip(functional.axes, shape, strict=True))
-    if not pairs or not isinstance(pairs[0][0], EqAxis) or len(pairs[0][0].point) <= _SPLIT_BITS:
+    if not pairs or num_variables(pairs[0][1]) <= _SPLIT_BITS:
         return pairs
-    (axis, length), half = pairs[0], len(pairs[0][0].point) // 2
-    assert isinstance(axis, EqAxis)
-    high = (EqAxis(axis.point[half:]), -(-length >> half))
-    return [high, (EqAxis(axis.point[:half]), 1 << half), *pairs[1:]]
+    axis, length = pairs[0]
+    half = num_variables(length) // 2
+    halves = _halves_of(axis, half)
+    return (
+        [(halves[0], -(-length >> half)), (halves[1], 1 << half), *pairs[1:]] if halves else pairs
+    )
+
+
+def _halves_of(axis: AxisWeight, half: int) -> tuple[AxisWeight, AxisWeight] | None:
+    """Weights over the high variables and over the ``half`` low ones, if these factor."""
+    if isinstance(axis, EqAxis):
+        return EqAxis(axis.point[half:]), EqAxis(axis.point[:half])
+    return (axis, axis) if isinstance(axis, OnesAxis) else None
 
 
 def _over_tile(

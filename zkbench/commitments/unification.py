@@ -13,7 +13,8 @@ from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.ntt import holds_integers
 from zkbench.kernels.opening import kernels
 from zkbench.kernels.sumcheck import kernels as sumcheck_kernels
-from zkbench.protocols.sumcheck import Axis, ProductStatement, num_variables
+from zkbench.protocols import sumcheck
+from zkbench.protocols.sumcheck import Axis, ProductStatement, Tail, num_variables
 
 Element = Any
 
@@ -44,6 +45,16 @@ class DenseProduct:
         if self.tables is not None:
             return self.tables.finish(challenge)
         return self._bind_first(0 if challenge is None else challenge).finish(None)
+
+    def tail(self, challenge: Element | None) -> Tail | None:
+        if challenge is None:
+            return None  # the first round reads the data as it lies there
+        if self.tables is not None:
+            return self.tables.tail(challenge)
+        if num_variables((self.length + 1) // 2) > sumcheck._TAIL_VARIABLES:
+            return None
+        self.tables = self._bind_first(challenge)
+        return self.tables.tail(None)
 
     def _bind_first(self, challenge: Element) -> ProductStatement:
         """Both tables at the first challenge, in E."""

@@ -28,6 +28,7 @@ class Arithmetic:
     add: Any
     sub: Any
     mul: Any
+    inverse: Any  # 1 / element; 0 for 0
     canonical: Any
     from_int: Any  # signed int64 -> element
     mul_base: Any  # element * base-field element
@@ -35,6 +36,7 @@ class Arithmetic:
     mac_zero: Any  # lazily reduced sum of element * int16: empty accumulator,
     mac: Any  # (accumulator, element, int) -> accumulator, at most 2^15 terms,
     mac_reduce: Any  # accumulator -> element
+    from_wide: Any = None  # the words of a transcript's challenge -> element (extension only)
 
 
 @dataclass(frozen=True, eq=False)

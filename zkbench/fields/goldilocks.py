@@ -30,6 +30,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _3, _61 = np.uint64(3), np.uint64(61)
 _32 = np.uint64(32)
+_NONRESIDUE = np.uint64(NONRESIDUE)
 
 
 @intrinsic
@@ -86,6 +87,20 @@ def reduce_wide(low, high):
 def mul(a, b):
     low, high = mul_wide(a, b)
     return reduce_wide(low, high)
+
+
+@device("goldilocks.inverse")
+def inverse(a):
+    """a^(p - 2) by Fermat: of the 64 bits of p - 2 only bit 32 is zero.
+
+    One loop on purpose: a shorter addition chain is several, and NVVM takes minutes over them.
+    """
+    power = a
+    for bit in range(62, -1, -1):
+        power = mul(power, power)
+        if bit != 32:
+            power = mul(power, a)
+    return power
 
 
 @device("goldilocks.from_int")
@@ -230,6 +245,14 @@ def mul2(a, b):
     return reduce_top(constant), reduce_top(linear)
 
 
+@device("goldilocks2.inverse")
+def inverse2(a):
+    """The conjugate over the norm a0^2 - 7 a1^2, which is zero for zero alone."""
+    norm = sub(mul(a[0], a[0]), mul(_NONRESIDUE, mul(a[1], a[1])))
+    scale = inverse(norm)
+    return mul(a[0], scale), sub(_ZERO, mul(a[1], scale))
+
+
 @device("goldilocks2.canonical")
 def canonical2(a):
     return canonical(a[0]), canonical(a[1])
@@ -266,6 +289,17 @@ def mac_reduce2(accumulator):
     return mac_reduce(accumulator[0]), mac_reduce(accumulator[1])
 
 
+@device("goldilocks2.from_wide")
+def from_wide2(words):
+    """Six little-endian words: two coefficients from 192 bits each, by 2^128 = -2^32."""
+    low = reduce_top((words[0], words[1], _ZERO))
+    high = reduce_top((words[3], words[4], _ZERO))
+    return (
+        canonical(sub(low, mul(words[2], _EPSILON + _ONE))),
+        canonical(sub(high, mul(words[5], _EPSILON + _ONE))),
+    )
+
+
 @device("goldilocks.zero")
 def zero():
     return _ZERO
@@ -296,6 +330,7 @@ BASE = Arithmetic(
     add=add,
     sub=sub,
     mul=mul,
+    inverse=inverse,
     canonical=canonical,
     from_int=from_int,
     mul_base=mul,
@@ -315,6 +350,7 @@ EXTENSION = Arithmetic(
     add=add2,
     sub=sub2,
     mul=mul2,
+    inverse=inverse2,
     canonical=canonical2,
     from_int=from_int2,
     mul_base=mul_base2,
@@ -322,6 +358,7 @@ EXTENSION = Arithmetic(
     mac_zero=mac_zero2,
     mac=mac2,
     mac_reduce=mac_reduce2,
+    from_wide=from_wide2,
 )
 
 GOLDILOCKS = Field(

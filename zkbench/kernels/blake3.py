@@ -114,12 +114,9 @@ def _join(low, high):
     return np.uint64(low) | (np.uint64(high) << _32)
 
 
-@device("blake3.compress")
-def compress(cv, block, counter, num_bytes, flags):
-    """The compression function, cut to 32 bytes.
-
-    ``cv``: 4 words, ``block``: 8 words (uint64); ``counter``: uint64; the rest uint32.
-    """
+@device("blake3.mixed")
+def _mixed(cv, block, counter, num_bytes, flags):
+    """The sixteen words after seven rounds."""
     m = (
         _low(block[0]),
         _high(block[0]),
@@ -169,11 +166,37 @@ def compress(cv, block, counter, num_bytes, flags):
     v = _round(v, m)
     m = _permute(m)
     v = _round(v, m)
+    return v
+
+
+@device("blake3.compress")
+def compress(cv, block, counter, num_bytes, flags):
+    """The compression function, cut to 32 bytes.
+
+    ``cv``: 4 words, ``block``: 8 words (uint64); ``counter``: uint64; the rest uint32.
+    """
+    v = _mixed(cv, block, counter, num_bytes, flags)
     return (
         _join(v[0] ^ v[8], v[1] ^ v[9]),
         _join(v[2] ^ v[10], v[3] ^ v[11]),
         _join(v[4] ^ v[12], v[5] ^ v[13]),
         _join(v[6] ^ v[14], v[7] ^ v[15]),
+    )
+
+
+@device("blake3.extend")
+def extend(cv, block, counter, num_bytes, flags):
+    """Output block ``counter`` of the extendable hash of one block: eight 64-bit words."""
+    v = _mixed(cv, block, counter, num_bytes, flags)
+    return (
+        _join(v[0] ^ v[8], v[1] ^ v[9]),
+        _join(v[2] ^ v[10], v[3] ^ v[11]),
+        _join(v[4] ^ v[12], v[5] ^ v[13]),
+        _join(v[6] ^ v[14], v[7] ^ v[15]),
+        _join(v[8], v[9]) ^ cv[0],
+        _join(v[10], v[11]) ^ cv[1],
+        _join(v[12], v[13]) ^ cv[2],
+        _join(v[14], v[15]) ^ cv[3],
     )
 
 

@@ -176,8 +176,11 @@ class CudaTarget:
         _api.cuCtxSynchronize()
 
     def memory_peak(self) -> int | None:
-        """Bytes of device memory in use at most, since the start."""
+        """Bytes of device memory in use at most, since the start or the last reset."""
         return self.pool.peak
+
+    def reset_memory_peak(self) -> None:
+        self.pool.peak = self.pool.in_use
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         """Queue body(i, *args) for i < n."""

@@ -236,6 +236,9 @@ class CpuTarget:
     def memory_peak(self) -> int | None:
         return None
 
+    def reset_memory_peak(self) -> None:
+        """The host's memory is measured elsewhere."""
+
     def _split(self, n: int, grain: int) -> list[tuple[int, int]]:
         """At most one range a thread, none of fewer than ``grain`` items."""
         parts = 1 if self._pool is None else max(1, min(self.threads, n // grain))

@@ -22,6 +22,7 @@ from zkbench.commitments.claims import AxisWeights, Functional, Sparse, Value
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import cpu_target
+from zkbench.proof import ProofRejected
 from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -60,6 +61,7 @@ class ArgMax:
         self, transcript: VerifierTranscript, labels: np.ndarray, claim: Value
     ) -> list[tuple[Functional, Element]]:
         """Returns claims on y that the caller must check."""
+        self._require_classes(labels)
         sparse = self._at_labels(labels, claim)
         at_labels, everywhere = transcript.receive("logits", 2)
         ties = self._ties(labels, claim)
@@ -67,6 +69,16 @@ class ArgMax:
             claim.value - (at_labels - everywhere - ties), "the labels are not the largest outputs"
         )
         return self._claims(sparse, claim, at_labels, everywhere)
+
+    def _require_classes(self, labels: np.ndarray) -> None:
+        """Without this, label ``classes`` of a row would stand for the next row's first entry."""
+        if labels.shape != (self.rows,):
+            raise ProofRejected(f"{labels.size} labels for {self.rows} rows")
+        for row, label in enumerate(labels.tolist()):
+            if type(label) is not int or not 0 <= label < self.classes:
+                raise ProofRejected(
+                    f"label {label} of row {row} is not one of the {self.classes} classes"
+                )
 
     def _row_weights(self, claim: Value) -> list[Element]:
         words = eq.eq_table(cpu_target(), self.field, claim.point[0], self.rows)

@@ -155,6 +155,12 @@ class LayerStatement(TableStatement):
         self.lam, self.lam_scalar = lam, field.scalar(lam)
         super().__init__(target, field, [p, q], axes)
 
+    def _kind(self) -> str:
+        return "fraction"
+
+    def _padding(self) -> list[int]:
+        return [0, 1]
+
     def _with_padding(self, words: Any) -> list[Element]:
         """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
         at_zero, lead = self.field.unpack(words)
@@ -203,7 +209,6 @@ class LayerStatement(TableStatement):
         )
         self._replace_tables(folded)
         result = self._with_padding(words)
-        self._shrunk()
         return result
 
 

@@ -15,8 +15,9 @@ from typing import Any
 from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
-from zkbench.protocols.gkr import Shape
+from zkbench.protocols.gkr import Shape, depth
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
+from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -50,6 +51,11 @@ class Hadamard:
         product = reduce(lambda a, b: a * b, values)
         transcript.require_zero(final - product, "an entrywise product is wrong")
         return self._claims(point, values)
+
+    def soundness_terms(self) -> list[Term]:
+        """Each source of error, with its bits."""
+        bits = Sumcheck(self.field, self.factors).soundness_bits(depth(self.shape))
+        return [Term("entrywise product", bits)]
 
     def _claims(self, point: list[Element], values: list[Element]) -> list[Value]:
         points = tuple(split_point(point, self.shape))

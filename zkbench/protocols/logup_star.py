@@ -242,13 +242,8 @@ class LogupStar:
         return tuple(Value((tuple(point),), value) for value in values)
 
     def _join(self, columns: Sequence[Value]) -> Element:
-        """Y's value from its columns': sum of columns times powers of X."""
-        total: Any = 0
-        for power, column in enumerate(columns):
-            basis = [0] * self.field.degree
-            basis[power] = 1
-            total = total + column.value * self.field.element(*basis)
-        return total
+        """Y's value from its columns'."""
+        return join_columns(self.field, [column.value for column in columns])
 
     def _claims(
         self, c: Element, leaves: Sequence[Fraction], pushed: tuple[tuple[Value, ...], ...]
@@ -270,6 +265,16 @@ class LogupStar:
         while len(powers) < number:
             powers.append(powers[-1] * base)
         return powers
+
+
+def join_columns(field: Field, values: Sequence[Element]) -> Element:
+    """The value of a vector of E from its base-field columns': sum of these times powers of X."""
+    total: Any = 0
+    for power, value in enumerate(values):
+        basis = [0] * field.degree
+        basis[power] = 1
+        total = total + value * field.element(*basis)
+    return total
 
 
 def evaluate_columns(

@@ -23,7 +23,14 @@ from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import contract
 from zkbench.kernels.launch import Array, Target
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
+from zkbench.protocols.sumcheck import (
+    Axis,
+    ProductStatement,
+    Sumcheck,
+    num_variables,
+    split_point,
+)
+from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -62,6 +69,11 @@ class MatMul:
         values = transcript.receive("factors", 2)
         transcript.require_zero(final - values[0] * values[1], "a matrix product is wrong")
         return self._claims(claim, point, values)
+
+    def soundness_terms(self) -> list[Term]:
+        """Each source of error, with its bits."""
+        rounds = num_variables(self.layers) + num_variables(self.d_in)
+        return [Term("matrix product", Sumcheck(self.field).soundness_bits(rounds))]
 
     def _claims(
         self, claim: Value, point: list[Element], values: list[Element]

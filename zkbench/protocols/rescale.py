@@ -23,10 +23,12 @@ from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.gkr import Shape
-from zkbench.protocols.tlookup import indicator
+from zkbench.protocols.tlookup import Lookup, TLookup, indicator
+from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+VALUE_BITS = 16  # of a quotient
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,18 @@ class Rescale:
     field: Field
     shape: Shape
     shift: int
+
+    @property
+    def range_checks(self) -> tuple[Lookup, ...]:
+        """Lookups of the remainders in [0, 2^s), then of the quotients in int16."""
+        size, half = 1 << VALUE_BITS, 1 << (VALUE_BITS - 1)
+        if self.shift == VALUE_BITS:  # one table serves both
+            return (Lookup(size, (self.shape, self.shape), (0, half)),)
+        return Lookup(1 << self.shift, (self.shape,)), Lookup(size, (self.shape,), (half,))
+
+    def soundness_terms(self) -> list[Term]:
+        """Each source of error, with its bits: those of ``range_checks``."""
+        return TLookup(self.field, self.range_checks).soundness_terms()
 
     def prove(
         self, transcript: ProverTranscript, target: Target, quotients: Array, remainder: Value

@@ -16,19 +16,23 @@ number of multiplications in E for each table entry. Verifier: a few for each ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol
 
+import numpy as np
+
 from zkbench.fields import Field
 from zkbench.kernels import eq
-from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.sumcheck import kernels
+from zkbench.kernels.tail import DEGREE, WIDTH, tail_kernel
 from zkbench.proof import ProofRejected
+from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-_HOST_TAIL = 1 << 9  # pairs: below this a launch and its read-back cost more than the CPU's work
+_TAIL_VARIABLES = 10  # from here on all rounds run in one call on the CPU (kernels/tail.py)
 _WHOLE_TABLE_BITS = 12  # axes of more variables have their eq table split in two
 _SUM_SHIFT = 62
 
@@ -176,11 +180,74 @@ class Statement(Protocol):
     def finish(self, challenge: Element | None) -> list[Element]:
         """Bind the last variable; the values of the tables at the point."""
 
+    def tail(self, challenge: Element | None) -> Tail | None:
+        """If few variables are left: bind the one of the round before, and hand over the rest."""
+
+
+@dataclass
+class Tail:
+    """The rest of a sumcheck: dense tables on the CPU, whose last rounds run in one call.
+
+    kind: of polynomial, see kernels/tail.py. factors: the eq factor at 0 and at 1 for each variable
+    that is left (1 and 1 where an axis is summed plainly). parts: (coefficient, words) with one
+    table of 2^m entries, ``width`` elements each, a part. lam: of fractions.
+    """
+
+    kind: str
+    factors: list[tuple[Element, Element]]
+    parts: list[tuple[Element, np.ndarray]]
+    lam: Element
+
+    def run(
+        self, field: Field, transcript: ProverTranscript
+    ) -> tuple[list[Element], list[Element]]:
+        """All remaining rounds: (challenges, values of the tables there, part by part)."""
+        m, limbs = len(self.factors), field.ext.limbs
+        degree, width = DEGREE[self.kind], WIDTH[self.kind]
+        tables = np.concatenate([words for _, words in self.parts])
+        messages = np.empty(max(1, m) * degree * limbs, dtype=np.uint64)
+        challenges = np.empty(max(1, m) * limbs, dtype=np.uint64)
+        tail_kernel(field, self.kind)(
+            tables,
+            len(self.parts),
+            m,
+            field.pack([coefficient for coefficient, _ in self.parts]),
+            field.scalar(self.lam),
+            field.pack([f for pair in self.factors for f in pair] or [0]),
+            np.empty((2 << m) * limbs, dtype=np.uint64),
+            transcript.state_words(),
+            transcript.round_frames("round", degree),
+            messages,
+            challenges,
+        )
+        point = self._replay(field, transcript, messages, challenges, degree)
+        ends = tables.reshape(len(self.parts), -1)[:, : width * limbs]
+        return point, field.unpack(np.ascontiguousarray(ends).reshape(-1))
+
+    def _replay(
+        self,
+        field: Field,
+        transcript: ProverTranscript,
+        messages: np.ndarray,
+        challenges: np.ndarray,
+        degree: int,
+    ) -> list[Element]:
+        """Send the messages; the transcript must draw the challenges that the kernel drew."""
+        rounds = len(self.factors)
+        point = field.unpack(challenges)[:rounds]
+        words = degree * field.ext.limbs
+        for i, challenge in enumerate(point):
+            transcript.send_words("round", messages[words * i : words * (i + 1)])
+            if transcript.challenge("round") != challenge:
+                raise RuntimeError("the kernel's transcript has come apart from the real one")
+        return point
+
 
 class TableStatement:
-    """Tables on a target that shrink by half a round and move to the CPU when they are small."""
+    """Tables on a target that shrink by half a round."""
 
     width = 1  # elements a table entry
+    lam: Element = 0
 
     def __init__(
         self, target: Target, field: Field, tables: Sequence[Array], axes: Sequence[Axis]
@@ -188,24 +255,8 @@ class TableStatement:
         self.target, self.field, self.tables = target, field, list(tables)
         self._spare: list[Array] = []  # tables of the round before last, to be written again
         self._folded = False  # the first tables belong to the caller
-        self._move_if_small(reduce(lambda n, axis: n * axis.length, axes, 1))
-        self.weights = Weights(self.target, field, axes)
+        self.weights = Weights(target, field, axes)
         self.num_rounds = self.weights.num_rounds
-
-    def _move_if_small(self, entries: int) -> bool:
-        """Small tables go to the CPU, where a round costs less than a launch and its read-back."""
-        if entries > 2 * _HOST_TAIL or self.target is cpu_target():
-            return False
-        words = entries * self.width * self.field.ext.limbs
-        self.tables = [self.target.to_host(table, words) for table in self.tables]
-        self.target, self._spare = cpu_target(), []
-        return True
-
-    def _shrunk(self) -> None:
-        """After a fold: move the tables, and then the weights' tables, if they are small now."""
-        weights = self.weights
-        if self._move_if_small(weights.rows * weights.cols):
-            self.weights = Weights(self.target, self.field, weights.axes)
 
     def _next_tables(self, entries: int) -> list[Array]:
         """Room for the folded tables; where it can, that of the tables two rounds back."""
@@ -223,18 +274,50 @@ class TableStatement:
             return self._sum()
         if self.weights.ends_axis:
             self._bind(challenge)
-            self._shrunk()
             return self._sum()
         return self._bind_and_sum(challenge)
 
     def finish(self, challenge: Element | None) -> list[Element]:
         if challenge is not None:
             self._bind(challenge)
-            self._shrunk()
-        values = [
-            self.field.unpack(table[: self.width * self.field.ext.limbs]) for table in self.tables
-        ]
+        words = self.width * self.field.ext.limbs
+        values = [self.field.unpack(self.target.to_host(table, words)) for table in self.tables]
         return [element for table in values for element in table]
+
+    def tail(self, challenge: Element | None) -> Tail | None:
+        left = self.weights.num_rounds - (challenge is not None)
+        if left > _TAIL_VARIABLES:
+            return None
+        if challenge is not None:
+            self._bind(challenge)
+        one = self.field.element(1)
+        factors = [
+            (one, one) if axis.point is None else (1 - axis.point[k], axis.point[k])
+            for axis in reversed(self.weights.axes)
+            for k in range(axis.variables)
+        ]
+        return Tail(self._kind(), factors, [(one, self._dense())], self.lam)
+
+    def _dense(self) -> np.ndarray:
+        """All tables side by side, entry by entry, padded to whole powers of two."""
+        lengths = [axis.length for axis in self.weights.axes]
+        sizes = [1 << axis.variables for axis in self.weights.axes]
+        limbs, number = self.field.ext.limbs, len(self.tables)
+        dense = np.zeros((*sizes, number, self.width, limbs), dtype=np.uint64)
+        dense[..., 0] = np.repeat(self._padding(), self.width).reshape(number, self.width)
+        real = dense[tuple(slice(length) for length in lengths)]
+        words = reduce(lambda a, b: a * b, lengths, 1) * self.width * limbs
+        for k, table in enumerate(self.tables):
+            host = self.target.to_host(table, words)
+            real[..., k, :, :] = host.reshape(*lengths, self.width, limbs)
+        return dense.reshape(-1)
+
+    def _padding(self) -> list[int]:
+        """What each table holds beyond its real entries."""
+        return [0] * len(self.tables)
+
+    def _kind(self) -> str:
+        raise NotImplementedError
 
     def _sum(self) -> list[Element]:
         raise NotImplementedError
@@ -254,6 +337,9 @@ class ProductStatement(TableStatement):
     ) -> None:
         self.kernels = kernels(field)
         super().__init__(target, field, tables, axes)
+
+    def _kind(self) -> str:
+        return f"product{len(self.tables)}"
 
     def _sum(self) -> list[Element]:
         weights = self.weights
@@ -295,7 +381,6 @@ class ProductStatement(TableStatement):
             *self.weights.arguments(),
         )
         self._replace_tables(folded)
-        self._shrunk()
         return self.field.unpack(words)
 
 
@@ -313,6 +398,14 @@ class WeightedSum:
     def finish(self, challenge: Element | None) -> list[Element]:
         return [v for _, statement in self.terms for v in statement.finish(challenge)]
 
+    def tail(self, challenge: Element | None) -> Tail | None:
+        tails = [(c, statement.tail(challenge)) for c, statement in self.terms]
+        first = tails[0][1]
+        if first is None:  # all have the same variables left
+            return None
+        parts = [(c * own, words) for c, tail in tails if tail for own, words in tail.parts]
+        return replace(first, parts=parts)
+
 
 @dataclass(frozen=True)
 class Sumcheck:
@@ -327,7 +420,13 @@ class Sumcheck:
         """Returns (point, values of the tables there); the caller sends what the verifier needs."""
         point: list[Element] = []
         challenge = None
-        for _ in range(statement.num_rounds):
+        for _ in range(statement.num_rounds + 1):
+            tail = statement.tail(challenge)
+            if tail is not None:
+                rest, values = tail.run(self.field, transcript)
+                return point + rest, values
+            if len(point) == statement.num_rounds:
+                break
             transcript.send("round", statement.round(challenge))
             challenge = self._prover_challenge(transcript)
             point.append(challenge)
@@ -352,6 +451,10 @@ class Sumcheck:
                 claim = self._next_claim(claim, values, w, challenge)
                 point.append(challenge)
         return point, claim
+
+    def soundness_bits(self, num_rounds: int) -> float:
+        """-log2 of the error of this many rounds, (degree + 1) / |E| each."""
+        return error_bits(self.field.bits, (self.degree + 1) * num_rounds)
 
     def _next_claim(
         self, claim: Element, values: list[Element], w: Element | None, r: Element

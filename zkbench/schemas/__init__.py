@@ -15,7 +15,16 @@ from zkbench.errors import UnusableInput
 @cache
 def _validator(name: str) -> Any:
     text = files(__name__).joinpath(f"{name}.schema.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    checker = _Base.TYPE_CHECKER.redefine("integer", _is_integer)
+    return jsonschema.validators.extend(_Base, type_checker=checker)(json.loads(text))
+
+
+_Base = jsonschema.Draft202012Validator
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    """JSON Schema takes 8.0 for an integer; what computes with it does not."""
+    return type(value) is int
 
 
 def check(name: str, value: Any, what: str) -> None:

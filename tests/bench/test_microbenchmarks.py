@@ -1,0 +1,234 @@
+"""The microbenchmarks: each runs, is verified in another process, and accepts nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from definitions import axis_weights, mle, total
+
+from zkbench.bench.cases import CASES, make_case
+from zkbench.bench.protocol_case import extension
+from zkbench.bench.runner import run_case
+from zkbench.bench.sheet import read_sheet
+from zkbench.bench.timers import PhaseTimer
+from zkbench.errors import UnusableInput
+from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.security import MINIMUM_BITS
+
+SHEET = Path(__file__).parents[2] / "experiments" / "microbench.csv"
+SMALL: dict[str, dict[str, int]] = {
+    "tlookup": {"log_values": 5, "log_table": 3},
+    "tlookup_inverses": {"log_values": 5, "log_table": 3},
+    "matmul": {"num_layers": 3, "batch": 4, "d_in": 7, "d_out": 5},
+    "hadamard": {"log_values": 5},
+    "rescale": {"log_values": 5, "shift": 12},
+    "relu": {"log_values": 5},
+    "commitment": {"log_values": 5},
+}
+MORE = [
+    ("tlookup", {"log_values": 0, "log_table": 16}),
+    ("tlookup_inverses", {"log_values": 0, "log_table": 1}),
+    ("matmul", {"num_layers": 1, "batch": 1, "d_in": 1, "d_out": 1}),
+    ("hadamard", {"log_values": 0}),
+    ("rescale", {"log_values": 0, "shift": 1}),
+    ("rescale", {"log_values": 12, "shift": 16}),
+    ("relu", {"log_values": 0}),
+    ("commitment", {"log_values": 0}),
+]
+PHASES = {
+    "tlookup": ["witness", "lookups"],
+    "tlookup_inverses": ["witness", "commit", "lookups", "opening"],
+    "matmul": ["sumchecks"],
+    "hadamard": ["sumchecks"],
+    "rescale": ["witness", "lookups", "sumchecks"],
+    "relu": ["commit", "lookups", "opening"],
+    "commitment": ["commit", "opening"],
+}
+EACH = pytest.mark.parametrize("name", SMALL)
+
+
+def ready(name: str, params: dict[str, int] | None = None, seed: int = 0, on: str = "cpu") -> Any:
+    case = make_case(name, params or SMALL[name], on, seed)
+    case.setup()
+    return case
+
+
+def prove(case: Any) -> bytes:
+    return case.prove(PhaseTimer())
+
+
+@EACH
+def test_a_case_is_proven_here_and_verified_in_another_process(name: str) -> None:
+    record = run_case(name, SMALL[name], "cpu", seed=3, repeats=2)
+    assert record["params"] == SMALL[name]
+    assert (record["benchmark"], record["field"], record["seed"]) == (name, "goldilocks", 3)
+    assert record["values"] == (3 * 4 * 7 * 5 if name == "matmul" else 32)
+    assert list(record["phases"]) == PHASES[name]
+    assert sum(phase[0] for phase in record["phases"].values()) <= record["samples"]["prove_s"][0]
+    assert MINIMUM_BITS <= record["soundness_bits"] < 128
+
+
+@pytest.mark.parametrize(("name", "params"), MORE)
+def test_other_sizes_are_proven_and_verified(name: str, params: dict[str, int]) -> None:
+    proof = prove(ready(name, params, seed=1))
+    verifier = make_case(name, params, "cpu", 1)
+    verifier.setup_verifier()
+    verifier.verify(proof)
+
+
+@pytest.mark.gpu
+@EACH
+def test_a_gpu_makes_the_same_proof(name: str) -> None:
+    on_gpu = ready(name, on="cuda")
+    assert prove(on_gpu) == prove(ready(name))
+    assert on_gpu.device_memory_peak() > 0
+
+
+@EACH
+def test_a_changed_proof_is_rejected(name: str) -> None:
+    case = ready(name)
+    proof = prove(case)
+    case.verify(proof)
+    parsed = Proof.from_bytes(proof)
+    for k, message in enumerate(parsed.messages):
+        size = len(message.payload)
+        for position in {0, size // 2, size - 1} if size else ():
+            payload = bytearray(message.payload)
+            payload[position] ^= 1
+            changed = list(parsed.messages)
+            changed[k] = Message(message.label, bytes(payload))
+            with pytest.raises(ProofRejected):
+                case.verify(Proof(parsed.header, changed).to_bytes())
+    for other in (b"", proof[:-1], proof + b"\0"):
+        with pytest.raises(ProofRejected):
+            case.verify(other)
+
+
+@EACH
+def test_a_proof_of_another_statement_is_rejected(name: str) -> None:
+    case = ready(name)
+    changes = {"seed": 1, "params": {**SMALL[name], next(iter(SMALL[name])): 4}}
+    for key, value in changes.items():
+        arguments = {"params": SMALL[name], "seed": 0} | {key: value}
+        with pytest.raises(ProofRejected, match="the proof is of another statement"):
+            case.verify(prove(ready(name, **arguments)))
+
+
+@EACH
+def test_a_proof_of_other_inputs_is_rejected_also_after_an_honest_one(name: str) -> None:
+    """A prover that proves something true, but of inputs that it chose itself."""
+    case, liar = ready(name), ready(name)
+    other = np.random.Generator(np.random.PCG64(1))
+    liar.draw = lambda _: type(liar).draw(liar, other)
+    liar.setup()
+    honest, forged = prove(case), prove(liar)
+    for _ in range(2):
+        case.verify(honest)
+        with pytest.raises(ProofRejected, match="the proof is not about the"):
+            case.verify(forged)
+    liar.verify(forged)  # what it proves is true of its own inputs
+
+
+@EACH
+def test_inputs_are_compared_once_a_proof(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = ready(name)
+    proof, compared = prove(case), []
+    monkeypatch.setattr(case, "_compare", compared.append)
+    for _ in range(3):
+        case.verify(proof)
+    assert len(compared) == 1
+    assert compared[0]
+
+
+# The claims that set-up works out, against their definition.
+
+
+def test_the_claim_of_matmul_is_on_the_product() -> None:
+    case = ready("matmul")
+    product = case.inputs["inputs"].astype(object) @ case.inputs["weights"].astype(object)
+    assert case.claimed == mle(list(product.reshape(-1)), (3, 4, 5), case.first_point((3, 4, 5)))
+
+
+def test_the_claim_of_hadamard_is_on_the_product() -> None:
+    case = ready("hadamard")
+    left, right = (values.tolist() for values in case.inputs.values())
+    product = [a * b for a, b in zip(left, right, strict=True)]
+    assert case.claimed == mle(product, (32,), case.first_point((32,)))
+
+
+def test_the_claim_of_relu_is_on_its_output() -> None:
+    case = ready("relu")
+    outputs = [max(value, 0) for value in case.inputs["values"].tolist()]
+    assert case.claimed == mle(outputs, (32,), case.first_point((32,)))
+
+
+def test_the_accumulators_of_rescale_give_quotients_and_remainders() -> None:
+    inputs = ready("rescale").inputs
+    shifted = inputs["accumulators"] + (1 << 11)
+    assert (shifted >> 12 == inputs["quotients"]).all()
+    assert (shifted & 4095 == inputs["remainders"]).all()
+
+
+def test_the_extension_of_wide_integers_vs_python_int() -> None:
+    case = ready("hadamard", {"log_values": 6})
+    for shape in [(64,), (4, 16), (12,), (3, 5)]:
+        rng = np.random.default_rng(len(shape))
+        values = rng.integers(-(2**32) + 1, 2**32, shape)
+        points = case.first_point(shape)
+        weights = axis_weights(shape, points)
+        expected = total([w * v for w, v in zip(weights, values.reshape(-1).tolist(), strict=True)])
+        assert extension(values, points) == expected
+
+
+# Parameters, and the lists of what is measured.
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"log_tables": 8}, "tlookup: unknown parameter log_tables; known: log_values, log_table"),
+        ({"log_values": None}, "tlookup: the parameter log_values is missing"),
+        ({"log_table": 17}, "tlookup: log_table must be an integer from 1 to 16, not 17"),
+        ({"log_table": 0}, "tlookup: log_table must be an integer from 1 to 16, not 0"),
+        ({"log_values": 31}, "tlookup: log_values must be an integer from 0 to 30, not 31"),
+        ({"log_values": "8"}, "tlookup: log_values must be an integer from 0 to 30, not '8'"),
+        ({"log_values": 8.0}, "tlookup: log_values must be an integer from 0 to 30, not 8.0"),
+        ({"log_values": True}, "tlookup: log_values must be an integer from 0 to 30, not True"),
+    ],
+)
+def test_bad_parameters_get_a_sentence(change: dict[str, Any], reason: str) -> None:
+    params = {"log_values": 8, "log_table": 8} | change
+    params = {key: value for key, value in params.items() if value is not None}
+    with pytest.raises(UnusableInput, match=f"^{re.escape(reason)}$"):
+        make_case("tlookup", params, "cpu", 0)
+
+
+@EACH
+def test_every_parameter_is_required(name: str) -> None:
+    for key in SMALL[name]:
+        params = {k: v for k, v in SMALL[name].items() if k != key}
+        with pytest.raises(UnusableInput, match=f"{name}: the parameter {key} is missing"):
+            make_case(name, params, "cpu", 0)
+
+
+def test_parameters_must_be_an_object() -> None:
+    with pytest.raises(UnusableInput, match="the parameters must be an object with log_values"):
+        make_case("hadamard", [14], "cpu", 0)  # type: ignore[arg-type]
+
+
+def test_the_sheet_holds_every_microbenchmark_with_usable_parameters() -> None:
+    rows = read_sheet(SHEET)
+    for row in rows:
+        assert make_case(row.benchmark, row.params, row.target, 0).params == row.params
+    assert {row.benchmark for row in rows} == set(SMALL)
+    assert set(SMALL) < set(CASES)
+
+
+def test_the_proofs_of_the_sheet_are_sound_enough() -> None:
+    for row in read_sheet(SHEET):
+        case = make_case(row.benchmark, row.params, row.target, 0)
+        assert case.soundness_bits() >= MINIMUM_BITS, str(row)

@@ -1,0 +1,1 @@
+"""Protocols made whole for testing: see ``cases.case``."""

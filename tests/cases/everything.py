@@ -1,0 +1,117 @@
+"""A case of every protocol: small ones, random ones of any shape, and ones that fill a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from random import Random
+
+from cases.case import Case, Shape
+from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
+from cases.products import HadamardCase, LinearCase, SumcheckCase
+from zkbench.protocols.tables import FunctionTable, Relu, Table
+from zkbench.protocols.tlookup import Lookup
+
+# Odd, powers of two, ones, several axes.
+SHAPES: list[Shape] = [
+    (1,),
+    (1, 1),
+    (2,),
+    (5,),
+    (8,),
+    (3, 5),
+    (1, 7, 1),
+    (6, 1, 3),
+    (2, 3, 4),
+    (4, 8),
+]
+
+
+def random_shape(rng: Random, max_entries: int = 60) -> Shape:
+    while True:
+        shape = tuple(rng.choice([1, 2, 3, 4, 5, 7, 8, 9]) for _ in range(rng.randint(1, 3)))
+        if prod(shape) <= max_entries:
+            return shape
+
+
+def random_shapes(rng: Random) -> tuple[Shape, ...]:
+    return tuple(random_shape(rng, 30) for _ in range(rng.randint(1, 4)))
+
+
+def random_lookup(rng: Random) -> Lookup:
+    shapes = random_shapes(rng)
+    offsets = tuple(rng.randrange(-9, 9) for _ in shapes) if rng.randrange(2) else ()
+    return Lookup(1 << rng.randrange(5), shapes, offsets)
+
+
+def random_table(rng: Random) -> Table:
+    if rng.randrange(2):
+        return Relu(rng.randint(1, 5))
+    size = 1 << rng.randrange(5)
+    entries = tuple(rng.randrange(-(2**16), 2**16) for _ in range(size))
+    return FunctionTable("random", entries, rng.randrange(-3, 3))
+
+
+def random_sumcheck(rng: Random) -> Case:
+    shape = random_shape(rng)
+    summed = tuple(bool(rng.randrange(2)) for _ in shape)
+    return SumcheckCase.random(rng, shape, rng.choice([2, 3]), summed)
+
+
+def random_linear(rng: Random, has_bias: bool) -> Case:
+    sizes = tuple(rng.choice([1, 2, 3, 5, 8]) for _ in range(4))
+    return LinearCase.random(rng, sizes, has_bias)
+
+
+RANDOM: dict[str, Callable[[Random], Case]] = {
+    "sumcheck": random_sumcheck,
+    "hadamard": lambda rng: HadamardCase.random(rng, random_shape(rng), rng.choice([2, 3])),
+    "matmul": lambda rng: random_linear(rng, has_bias=False),
+    "linear": lambda rng: random_linear(rng, has_bias=True),
+    "gkr": lambda rng: GkrCase.random(rng, random_shapes(rng), rng.randrange(-9, 9)),
+    "tlookup": lambda rng: TLookupCase.random(
+        rng, tuple(random_lookup(rng) for _ in range(rng.randint(1, 3)))
+    ),
+    "logup_star": lambda rng: LogupStarCase.random(rng, random_table(rng), random_shapes(rng)),
+    "rescale": lambda rng: RescaleCase.random(
+        rng, random_shape(rng), rng.randint(1, 5), rng.randint(1, 5)
+    ),
+    "argmax": lambda rng: ArgMaxCase.random(rng, rng.randint(1, 6), rng.randint(1, 9)),
+}
+
+SMALL: dict[str, Case] = {
+    "sumcheck2": SumcheckCase.random(Random(1), (3, 2), 2),
+    "sumcheck3": SumcheckCase.random(Random(2), (2, 3), 3, (False, True)),
+    "hadamard": HadamardCase.random(Random(3), (5,), 3),
+    "matmul": LinearCase.random(Random(4), (2, 2, 3, 2), has_bias=False),
+    "linear": LinearCase.random(Random(5), (1, 2, 3, 3)),
+    "gkr": GkrCase.random(Random(6), ((3, 2), (1,), (5,)), 3),
+    "tlookup": TLookupCase.random(
+        Random(7), (Lookup(8, ((3, 2), (1,)), (0, 4)), Lookup(2, ((3,),)))
+    ),
+    "logup_star": LogupStarCase.random(Random(8), Relu(3), ((3, 2), (1, 1))),
+    "rescale": RescaleCase.random(Random(9), (1, 3)),
+    "argmax": ArgMaxCase.random(Random(10), 2, 3),
+}
+
+# For the simulator: few, and one with more items than its threads.
+SIMULATED: dict[str, Case] = {
+    **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
+    "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
+}
+
+# Above the size at which a sumcheck leaves the GPU, and odd.
+LARGE: dict[str, Callable[[], Case]] = {
+    "sumcheck2": lambda: SumcheckCase.random(Random(1), (83, 101), 2),
+    "sumcheck3": lambda: SumcheckCase.random(Random(2), (8191,), 3),
+    "sumcheck_plain": lambda: SumcheckCase.random(Random(3), (9000,), 2, (True,)),
+    "hadamard": lambda: HadamardCase.random(Random(4), (3, 41, 71), 3),
+    "linear": lambda: LinearCase.random(Random(5), (3, 5, 1500, 7)),
+    "gkr": lambda: GkrCase.random(Random(6), ((3, 3001), (5000,)), 3),
+    "tlookup": lambda: TLookupCase.random(
+        Random(7), (Lookup(1 << 14, ((77, 131), (1,)), (0, 1 << 13)), Lookup(2, ((9001,),)))
+    ),
+    "logup_star": lambda: LogupStarCase.random(Random(8), Relu(13), ((2, 3, 1501), (5000,))),
+    "rescale": lambda: RescaleCase.random(Random(9), (3, 3001), 10, 13),
+    "argmax": lambda: ArgMaxCase.random(Random(10), 1001, 10, 13),
+}

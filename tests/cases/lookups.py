@@ -1,0 +1,423 @@
+"""Cases of fractional GKR, tlookup, logUp*, rescale and arg-max."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from math import prod
+from random import Random
+from typing import Any
+
+import numpy as np
+from definitions import Element, axis_weights, padded_mle, random_elements, split, total
+
+from cases.case import (
+    FIELD,
+    Case,
+    Shape,
+    draw_points,
+    receive_integers,
+    require_claim,
+    send_integers,
+)
+from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
+from zkbench.kernels.launch import Target
+from zkbench.proof import ProofRejected
+from zkbench.protocols.argmax import ArgMax
+from zkbench.protocols.gkr import FractionalGKR, Tree
+from zkbench.protocols.logup_star import LogupStar, OutputClaim
+from zkbench.protocols.rescale import Rescale
+from zkbench.protocols.tables import Relu, Table
+from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup
+from zkbench.transcript import ProverTranscript, VerifierTranscript
+
+ONE = FIELD.element(1)
+RELU3 = Relu(3)
+
+
+def formal_sum(numerators: list[Element], denominators: list[Element]) -> tuple[Element, Element]:
+    """The sum of fractions over the product of all denominators."""
+    p, q = 0 * ONE, ONE
+    for n, d in zip(numerators, denominators, strict=True):
+        p, q = p * d + n * q, q * d
+    return p, q
+
+
+@dataclass(frozen=True)
+class GkrCase(Case):
+    """Trees of fractions n_i / (alpha - (v_i + offset)); numerators None: all one."""
+
+    name = "gkr"
+    shapes: tuple[Shape, ...] = ((1,),)
+    values: tuple[tuple[int, ...], ...] = ()
+    numerators: tuple[tuple[Element, ...] | None, ...] = ()
+    offset: int = 0
+
+    @classmethod
+    def random(cls, rng: Random, shapes: tuple[Shape, ...], offset: int = 0) -> GkrCase:
+        counts = [prod(shape) for shape in shapes]
+        values = tuple(tuple(rng.randrange(-(2**15), 2**15) for _ in range(n)) for n in counts)
+        numerators = tuple(
+            tuple(random_elements(FIELD, rng, n)) if i % 2 else None for i, n in enumerate(counts)
+        )
+        return cls(shapes=shapes, values=values, numerators=numerators, offset=offset)
+
+    def false_statements(self) -> list[Case]:
+        return [replace(self, offset=self.offset + 1)]
+
+    def tree(self, target: Target, i: int, alpha: Element) -> Tree:
+        values = target.to_device(np.array(self.values[i], dtype=np.int16))
+        numerators = self.numerators[i]
+        words = None if numerators is None else target.to_device(FIELD.pack(numerators))
+        return Tree(target, FIELD, self.shapes[i]).fill_leaves(values, self.offset, alpha, words)
+
+    def prove(self, transcript: ProverTranscript, target: Target) -> Any:
+        for values, numerators in zip(self.values, self.numerators, strict=True):
+            send_integers(transcript, "values", values)
+            if numerators is not None:
+                transcript.send("numerators", numerators)
+        alpha = transcript.challenge("alpha")
+        trees = [self.tree(target, i, alpha) for i in range(len(self.shapes))]
+        return FractionalGKR(FIELD, self.shapes).prove(transcript, trees)
+
+    def verify(self, transcript: VerifierTranscript) -> Any:
+        leaves = []
+        for shape, numerators in zip(self.shapes, self.numerators, strict=True):
+            values, n = receive_integers(transcript, "values", prod(shape)), prod(shape)
+            ones = [ONE] * n
+            leaves.append(
+                (ones if numerators is None else transcript.receive("numerators", n), values)
+            )
+        alpha = transcript.challenge("alpha")
+        roots, claims = FractionalGKR(FIELD, self.shapes).verify(transcript)
+        for shape, (numerators, values), root, claim in zip(
+            self.shapes, leaves, roots, claims, strict=True
+        ):
+            denominators = [alpha - v - self.offset for v in values]
+            at = split(claim.point, shape)
+            leaf = padded_mle(numerators, shape, at, 0), padded_mle(denominators, shape, at, 1)
+            if (claim.p, claim.q) != leaf or (root.p, root.q) != formal_sum(
+                numerators, denominators
+            ):
+                raise ProofRejected("a root or a leaf is not the tree's")
+        return claims
+
+
+@dataclass(frozen=True)
+class TLookupCase(Case):
+    """Several lookups; what is looked up and how often is sent, truly or not."""
+
+    name = "tlookup"
+    lookups: tuple[Lookup, ...] = ()
+    lookers: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    counts: tuple[tuple[int, ...], ...] = ()
+    statement: tuple[Lookup, ...] | None = None  # what is verified, if it is not ``lookups``
+
+    @classmethod
+    def of(cls, lookups: tuple[Lookup, ...], lookers: Any) -> TLookupCase:
+        counts = tuple(
+            true_counts(lookup, values) for lookup, values in zip(lookups, lookers, strict=True)
+        )
+        return cls(lookups=lookups, lookers=lookers, counts=counts)
+
+    @classmethod
+    def random(cls, rng: Random, lookups: tuple[Lookup, ...]) -> TLookupCase:
+        lookers = tuple(
+            tuple(
+                tuple(rng.randrange(lookup.size) - lookup.offset(k) for _ in range(prod(shape)))
+                for k, shape in enumerate(lookup.shapes)
+            )
+            for lookup in lookups
+        )
+        return cls.of(lookups, lookers)
+
+    def false_statements(self) -> list[Case]:
+        """The table starts one entry later for all lookers of the first lookup."""
+        first, *rest = self.lookups
+        moved = tuple(first.offset(k) + 1 for k in range(len(first.shapes)))
+        return [replace(self, statement=(replace(first, offsets=moved), *rest))]
+
+    def prove_lookups(self, transcript: ProverTranscript, target: Target) -> list[LookupClaims]:
+        """The protocol's own prover; malicious ones replace it."""
+        arrays = [
+            [target.to_device(np.array(v, dtype=np.int32)) for v in values]
+            for values in self.lookers
+        ]
+        counts = [np.array(c, dtype=np.uint64) for c in self.counts]
+        return TLookup(FIELD, self.lookups).prove(transcript, target, arrays, counts)
+
+    def prove(self, transcript: ProverTranscript, target: Target) -> Any:
+        for values, counts in zip(self.lookers, self.counts, strict=True):
+            for looker in values:
+                send_integers(transcript, "looker", looker)
+            send_integers(transcript, "counts", counts)
+        return self.prove_lookups(transcript, target)
+
+    def verify(self, transcript: VerifierTranscript) -> Any:
+        lookups, tensors = self.statement or self.lookups, []
+        for lookup in lookups:
+            lookers = [receive_integers(transcript, "looker", prod(s)) for s in lookup.shapes]
+            tensors.append((lookers, receive_integers(transcript, "counts", lookup.size)))
+        claims = TLookup(FIELD, lookups).verify(transcript)
+        for lookup, claim, (lookers, counts) in zip(lookups, claims, tensors, strict=True):
+            for value, looker, shape in zip(claim.lookers, lookers, lookup.shapes, strict=True):
+                require_claim(value, looker, shape, "a looker")
+            require_claim(claim.multiplicities, counts, (lookup.size,), "the multiplicities")
+        return claims
+
+
+def true_counts(lookup: Lookup, lookers: Any) -> tuple[int, ...]:
+    """How often each entry occurs; values outside the table are left out."""
+    seen = Counter(v + lookup.offset(k) for k, values in enumerate(lookers) for v in values)
+    return tuple(seen[j] for j in range(lookup.size))
+
+
+@dataclass(frozen=True)
+class LogupStarCase(Case):
+    """Claims about outputs T[I], the outputs sent too, truly or not.
+
+    Sources take turns in having a claim with eq weights and one with a vector or ones on an axis.
+    """
+
+    name = "logup-star"
+    table: Table = RELU3
+    shapes: tuple[Shape, ...] = ((1,),)
+    indices: tuple[tuple[int, ...], ...] = ()
+    outputs: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def random(cls, rng: Random, table: Table, shapes: tuple[Shape, ...]) -> LogupStarCase:
+        size, offset = len(table.values), table.offset
+        indices = tuple(
+            tuple(rng.randrange(size) - offset for _ in range(prod(shape))) for shape in shapes
+        )
+        entries = table.values.tolist()
+        outputs = tuple(tuple(entries[i + offset] for i in values) for values in indices)
+        return cls(table=table, shapes=shapes, indices=indices, outputs=outputs)
+
+    @property
+    def protocol(self) -> LogupStar:
+        return LogupStar(FIELD, self.table, self.shapes)
+
+    def _weights(self, transcript: Any) -> list[tuple[int, AxisWeights]]:
+        weights = []
+        for k, shape in enumerate(self.shapes):
+            points = draw_points(transcript, shape)
+            weights.append((k, AxisWeights.at(points)))
+            first = VectorAxis(tuple(transcript.challenges("vector", shape[0])))
+            rest = [EqAxis(p) if j % 2 else OnesAxis() for j, p in enumerate(points[1:])]
+            weights.append((k, AxisWeights((first, *rest))))
+        return weights
+
+    def _claims(self, transcript: Any, outputs: Any) -> list[OutputClaim]:
+        return [
+            OutputClaim(k, w, functional_value(w, outputs[k], self.shapes[k]) + self.lie)
+            for k, w in self._weights(transcript)
+        ]
+
+    def pushed(self, transcript: ProverTranscript, target: Target, y: Any) -> None:
+        """What the prover commits to as the pushed-forward vector."""
+        transcript.send("pushed", FIELD.unpack(target.to_host(y)))
+
+    def prove(self, transcript: ProverTranscript, target: Target) -> Any:
+        for indices, outputs in zip(self.indices, self.outputs, strict=True):
+            send_integers(transcript, "indices", indices)
+            send_integers(transcript, "outputs", outputs)
+        claims = self._claims(transcript, self.outputs)
+        arrays = [target.to_device(np.array(i, dtype=np.int16)) for i in self.indices]
+        return self.protocol.prove(
+            transcript, target, arrays, claims, lambda y: self.pushed(transcript, target, y)
+        )
+
+    def verify(self, transcript: VerifierTranscript) -> Any:
+        tensors = [
+            [receive_integers(transcript, label, prod(s)) for label in ("indices", "outputs")]
+            for s in self.shapes
+        ]
+        claims = self._claims(transcript, [outputs for _, outputs in tensors])
+        size, pushed = len(self.table.values), []
+        result = self.protocol.verify(
+            transcript, claims, lambda: pushed.extend(transcript.receive("pushed", size))
+        )
+        for value, (indices, _), shape in zip(result.indices, tensors, self.shapes, strict=True):
+            require_claim(value, indices, shape, "an index tensor")
+        for columns in result.pushed:
+            for d, value in enumerate(columns):
+                column = [y.coefficients[d] for y in pushed]
+                require_claim(value, column, (size,), "the pushed-forward vector")
+        return result
+
+
+def functional_value(functional: Any, tensor: Any, shape: Shape) -> Element:
+    """sum over entries of functional(entry) tensor(entry)."""
+    if isinstance(functional, Sparse):
+        pairs = zip(functional.indices, functional.coefficients, strict=True)
+        return total([c * tensor[i] for i, c in pairs]) + 0 * ONE
+    points = [axis.point if isinstance(axis, EqAxis) else None for axis in functional.axes]
+    weights = axis_weights(shape, points)
+    if isinstance(functional.axes[0], VectorAxis):
+        inner = len(weights) // shape[0]
+        vector = functional.axes[0].values
+        weights = [w * vector[i // inner] for i, w in enumerate(weights)]
+    return total([w * v for w, v in zip(weights, tensor, strict=True)]) + 0 * ONE
+
+
+@dataclass(frozen=True)
+class RescaleCase(Case):
+    """acc + 2^(s-1) = 2^s y + rem, with the range checks of rem and, unless left out, of y."""
+
+    name = "rescale"
+    shape: Shape = (1,)
+    shift: int = 2
+    bits: int = 3
+    accumulators: tuple[int, ...] = ()
+    quotients: tuple[int, ...] = ()
+    checks_quotients: bool = True
+
+    @classmethod
+    def random(cls, rng: Random, shape: Shape, shift: int = 2, bits: int = 3) -> RescaleCase:
+        half = 1 << (shift - 1)
+        low, high = -(1 << (bits - 1 + shift)) - half, (1 << (bits - 1 + shift)) - half
+        accumulators = tuple(
+            rng.choice([low, high - 1, rng.randrange(low, high)]) for _ in range(prod(shape))
+        )
+        quotients = tuple((a + half) >> shift for a in accumulators)
+        return cls(
+            shape=shape, shift=shift, bits=bits, accumulators=accumulators, quotients=quotients
+        )
+
+    @property
+    def remainders(self) -> tuple[int, ...]:
+        half, pairs = 1 << (self.shift - 1), zip(self.accumulators, self.quotients, strict=True)
+        return tuple(a + half - (y << self.shift) for a, y in pairs)
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        size = 1 << self.bits
+        remainders = Lookup(1 << self.shift, (self.shape,))
+        quotients = Lookup(size, (self.shape,), (size // 2,))
+        return (remainders, quotients) if self.checks_quotients else (remainders,)
+
+    @property
+    def lookers(self) -> list[tuple[int, ...]]:
+        return [self.remainders, self.quotients][: len(self.lookups)]
+
+    def prove_quotient(
+        self, transcript: ProverTranscript, target: Target, remainder: Any
+    ) -> tuple[Any, Any]:
+        """The protocol's own prover; malicious ones replace it."""
+        quotients = target.to_device(np.array(self.quotients, dtype=np.int16))
+        return Rescale(FIELD, self.shape, self.shift).prove(
+            transcript, target, quotients, remainder
+        )
+
+    def prove(self, transcript: ProverTranscript, target: Target) -> Any:
+        send_integers(transcript, "accumulators", self.accumulators)
+        send_integers(transcript, "quotients", self.quotients)
+        counts = [
+            true_counts(lookup, [values])
+            for lookup, values in zip(self.lookups, self.lookers, strict=True)
+        ]
+        for row in counts:
+            send_integers(transcript, "counts", row)
+        arrays = [[target.to_device(np.array(v, dtype=np.int64))] for v in self.lookers]
+        claims = TLookup(FIELD, self.lookups).prove(
+            transcript, target, arrays, [np.array(c, dtype=np.uint64) for c in counts]
+        )
+        return claims, self.prove_quotient(transcript, target, claims[0].lookers[0])
+
+    def verify(self, transcript: VerifierTranscript) -> Any:
+        count = prod(self.shape)
+        accumulators = receive_integers(transcript, "accumulators", count)
+        quotients = receive_integers(transcript, "quotients", count)
+        counts = [receive_integers(transcript, "counts", lookup.size) for lookup in self.lookups]
+        claims = TLookup(FIELD, self.lookups).verify(transcript)
+        remainder = claims[0].lookers[0]
+        remainder = replace(remainder, value=remainder.value + self.lie)
+        scaled = Rescale(FIELD, self.shape, self.shift).verify(transcript, remainder)
+        require_claim(scaled[0], accumulators, self.shape, "the accumulators")
+        require_claim(scaled[1], quotients, self.shape, "the quotients")
+        for lookup, claim, row in zip(self.lookups, claims, counts, strict=True):
+            require_claim(claim.multiplicities, row, (lookup.size,), "the multiplicities")
+        if self.checks_quotients:
+            require_claim(claims[1].lookers[0], quotients, self.shape, "the quotients")
+        return claims, scaled
+
+
+@dataclass(frozen=True)
+class ArgMaxCase(Case):
+    """Labels are the first largest entries of rows of ``bits``-bit integers, range-checked here."""
+
+    name = "argmax"
+    rows: int = 1
+    classes: int = 1
+    bits: int = 3
+    logits: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, logits: Any, bits: int = 3) -> ArgMaxCase:
+        array = np.array(logits, dtype=np.int16)
+        return cls(
+            rows=array.shape[0],
+            classes=array.shape[1],
+            bits=bits,
+            logits=tuple(array.reshape(-1).tolist()),
+            labels=tuple(array.argmax(axis=1).tolist()),
+        )
+
+    @classmethod
+    def random(cls, rng: Random, rows: int, classes: int, bits: int = 3) -> ArgMaxCase:
+        """Few values, so many ties, and both ends of the range."""
+        half = 1 << (bits - 1)
+        choices = [-half, half - 1, rng.randrange(-half, half)]
+        return cls.of([[rng.choice(choices) for _ in range(classes)] for _ in range(rows)], bits)
+
+    def false_statements(self) -> list[Case]:
+        """Every other label of the first row."""
+        others = [k for k in range(self.classes) if k != self.labels[0]]
+        return [replace(self, labels=(k, *self.labels[1:])) for k in others]
+
+    @property
+    def protocol(self) -> ArgMax:
+        return ArgMax(FIELD, self.rows, self.classes)
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """Outputs and differences share one table."""
+        size, outputs = 1 << self.bits, (1, self.rows, self.classes)
+        return (Lookup(size, (outputs, (self.rows, self.classes)), (size // 2, 0)),)
+
+    def differences(self) -> tuple[int, ...]:
+        """As the protocol defines them; malicious provers range-check others."""
+        logits = np.array(self.logits, dtype=np.int16).reshape(self.rows, self.classes)
+        found = self.protocol.differences(logits, np.array(self.labels))
+        return tuple(found.reshape(-1).tolist())
+
+    def prove(self, transcript: ProverTranscript, target: Target) -> Any:
+        transcript.bind("labels", list(self.labels))
+        send_integers(transcript, "logits", self.logits)
+        lookers = [self.logits, self.differences()]
+        counts = true_counts(self.lookups[0], lookers)
+        send_integers(transcript, "counts", counts)
+        arrays = [target.to_device(np.array(v, dtype=np.int32)) for v in lookers]
+        (claims,) = TLookup(FIELD, self.lookups).prove(
+            transcript, target, [arrays], [np.array(counts, dtype=np.uint64)]
+        )
+        logits = np.array(self.logits, dtype=np.int16).reshape(self.rows, self.classes)
+        labels = np.array(self.labels)
+        return claims, self.protocol.prove(transcript, logits, labels, claims.lookers[1])
+
+    def verify(self, transcript: VerifierTranscript) -> Any:
+        transcript.bind("labels", list(self.labels))
+        logits = receive_integers(transcript, "logits", self.rows * self.classes)
+        counts = receive_integers(transcript, "counts", 1 << self.bits)
+        (claims,) = TLookup(FIELD, self.lookups).verify(transcript)
+        split_claims = self.protocol.verify(transcript, np.array(self.labels), claims.lookers[1])
+        shape = (1, self.rows, self.classes)
+        require_claim(claims.lookers[0], logits, shape, "the outputs")
+        require_claim(claims.multiplicities, counts, (1 << self.bits,), "the multiplicities")
+        for functional, value in split_claims:
+            if functional_value(functional, logits, shape) != value:
+                raise ProofRejected("a claim on the outputs is false")
+        return claims, split_claims

@@ -1,0 +1,17 @@
+"""The suite's own benchmarks: single protocols and whole models; importing registers them."""
+
+from zkbench.bench.commitment_case import CommitmentCase
+from zkbench.bench.inference_case import InferenceCase
+from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLookupInversesCase
+from zkbench.bench.product_cases import HadamardCase, MatMulCase
+
+__all__ = [
+    "CommitmentCase",
+    "HadamardCase",
+    "InferenceCase",
+    "MatMulCase",
+    "ReluCase",
+    "RescaleCase",
+    "TLookupCase",
+    "TLookupInversesCase",
+]
