@@ -49,6 +49,7 @@ from zkbench.protocols.sumcheck import (
     ProductStatement,
     Statement,
     Sumcheck,
+    Tail,
     WeightedSum,
     num_variables,
 )
@@ -79,6 +80,10 @@ class Delayed:
     def finish(self, challenge: Element | None) -> list[Element]:
         """The statement's own values, without the factor."""
         return self.statement.finish(self._bind(challenge))
+
+    def tail(self, challenge: Element | None) -> Tail | None:
+        """None: statements of other delays run beside this one, round by round."""
+        return None
 
     def _bind(self, challenge: Element | None) -> Element | None:
         """The challenge, if it binds a variable of the statement itself."""

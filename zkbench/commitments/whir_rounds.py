@@ -44,7 +44,7 @@ from zkbench.kernels.functional import kernels as functional_kernels
 from zkbench.kernels.launch import Array, Target, cpu_target
 from zkbench.kernels.ntt import bit_reverse, encode
 from zkbench.protocols.grinding import prove_work, verify_work
-from zkbench.protocols.sumcheck import Axis, Sumcheck
+from zkbench.protocols.sumcheck import Axis, Sumcheck, Tail
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -91,6 +91,10 @@ class PrefixProduct:
         for table in (self.f, self.w):
             self.target.map(self.kernels.fold, half, table, half, scalar)
         return []
+
+    def tail(self, challenge: Element | None) -> Tail | None:
+        """None: variables are left over when this sumcheck ends."""
+        return None
 
 
 @dataclass(frozen=True)
