@@ -90,7 +90,6 @@ def _lying_words(monkeypatch, label: str, change: Any) -> None:
         ("column values", "claims do not hold"),
         ("joined values", "joined values contradict"),
         ("out-of-domain values", CLAIMS),
-        ("round", None),
         ("rows", "path does not lead"),
         ("final vector", ROW),
     ],
@@ -100,6 +99,21 @@ def test_one_wrong_message(monkeypatch, case, label, match):
     if label not in {message.label for message in case.prove().messages}:
         return
     _lying_words(monkeypatch, label, _raised)
+    _rejected(match, _proof(monkeypatch, case), case)
+
+
+@pytest.mark.parametrize("lying", [whir_rounds.PrefixProduct, joining.Delayed])
+@pytest.mark.parametrize("case", [TWO, ALL[4]])
+def test_wrong_round_polynomials(monkeypatch, case, lying):
+    def wrap(honest):
+        def round_(self, challenge):
+            at_zero, lead = honest(self, challenge)
+            return [at_zero + 1, lead]
+
+        return round_
+
+    _lie(monkeypatch, lying, "round", wrap)
+    match = CLAIMS if lying is whir_rounds.PrefixProduct else "joined values contradict"
     _rejected(match, _proof(monkeypatch, case), case)
 
 
