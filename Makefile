@@ -28,11 +28,12 @@ STAMP := $(VENV)/.installed-$(EXTRAS)
 PIP_ARGUMENTS := --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint format bench constraints clean distclean
+.PHONY: help setup reproduce test ptx lint format bench constraints clean distclean
 
 help:
 	@echo "make reproduce    measure what this machine can; rebuild every table, figure and the report"
 	@echo "make test         run the test suite"
+	@echo "make ptx          compile every CUDA kernel; needs no GPU"
 	@echo "make bench        run the microbenchmarks of the single protocols"
 	@echo "make lint         check style, types and workflow"
 	@echo "make format       format the code"
@@ -66,7 +67,10 @@ reproduce: $(STAMP)
 	$(BIN)/snakemake all
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not ptx" --numprocesses auto --dist loadfile
+
+ptx: $(STAMP)
+	$(BIN)/pytest -m ptx
 
 bench: $(STAMP)
 	$(BIN)/pytest benchmarks

@@ -216,9 +216,9 @@ def test_the_format_has_not_changed() -> None:
 
 
 KNOWN_ANSWER: dict[str, Any] = {
-    "challenge": (1641847203751207391, 650244246300030178),
-    "indices": [755491, 76055, 99581],
-    "seed": "9624b6e7afeb0a1c2f1f90949879ab8d20f4adc0308c515ef61e59f0d4c75c4b",
+    "challenge": (223356101401282950, 7128415152571930360),
+    "indices": [855671, 602827, 800188],
+    "seed": "6d4423dd0b14adee002a981e06fc0b25affc0ef4042a18fd06d82faa55f5674b",
     "file": (
         "7a6b62656e63682070726f6f660a"  # zkbench proof
         "010027000000"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from zkbench import __version__
 from zkbench.errors import UnusableInput
 
 DONE, REJECTED, UNUSABLE = 0, 1, 2
+MAX_BATCH = 1 << 20  # the statement's schema has it, too
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,8 +101,8 @@ def _add_soundness(commands: Any) -> None:
     parser = commands.add_parser("soundness", help="soundness of a proof, term by term")
     parser.add_argument("proof", nargs="?", help="the proof file; not needed with --batch")
     parser.add_argument("--commitment", required=True, help="the model's commitment.json")
-    parser.add_argument("--statement", help="the statement, for its batch size")
-    parser.add_argument("--batch", type=int, help="batch size, without a statement")
+    parser.add_argument("--statement", help="the statement, for its number of inputs")
+    parser.add_argument("--batch", type=int, help="the number of inputs")
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=_soundness)
 
@@ -110,10 +112,21 @@ def _add_bits(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "--minimum-bits",
-        type=float,
+        type=_bits,
         default=MINIMUM_BITS,
         help="proven soundness asked for (default %(default)g)",
     )
+
+
+def _bits(text: str) -> float:
+    """A finite number; argparse turns the error into exit code 2."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -168,13 +181,14 @@ def _commit(args: argparse.Namespace) -> int:
 
 
 def _prove(args: argparse.Namespace) -> int:
-    from zkbench.files import write_atomically
+    from zkbench.files import NewFile, check_writable, write_together
     from zkbench.inference import json_file, load_committed, prove_inference
     from zkbench.kernels.launch import target
     from zkbench.models.tensor_files import load_inputs
     from zkbench.progress import ReportingTimer, progress
     from zkbench.security import total_bits
 
+    check_writable([args.out, args.statement])
     with progress("proving") as show:
         where = target(args.target)
         committed = load_committed(args.model, where)
@@ -184,8 +198,8 @@ def _prove(args: argparse.Namespace) -> int:
         start = time.perf_counter()
         proof, statement = prove_inference(committed, inputs, where, timer, args.minimum_bits)
         seconds = time.perf_counter() - start
-        write_atomically(args.out, proof)
-        write_atomically(args.statement, json_file(statement.to_json()))
+        public = NewFile(args.statement, json_file(statement.to_json()))
+        write_together([public, NewFile(args.out, proof)])
     bits = total_bits(committed.public.protocol(len(inputs)).soundness_terms())
     result = {
         "model": statement.model,
@@ -260,38 +274,61 @@ def _info(args: argparse.Namespace) -> int:
     targets = ["cpu", "cuda"] if cuda_available() else ["cpu"]
     result = {"targets": targets, "kernel_cache": str(CACHE_DIRECTORY), **collect_provenance()}
     lines = [f"zkbench {__version__}", f"targets: {', '.join(targets)}"]
-    lines += [f"{key}: {_flat(value)}" for key, value in result.items() if key != "targets"]
+    lines += [f"{_spaced(key)}: {_flat(result[key])}" for key in result if key != "targets"]
     _print(args, result, "\n".join(lines))
     return DONE
 
 
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items())
-    return str(value)
+        return ", ".join(f"{_spaced(key)} {_flat(entry)}" for key, entry in value.items())
+    return {None: "none", True: "yes", False: "no"}.get(value, str(value))
+
+
+def _spaced(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _soundness(args: argparse.Namespace) -> int:
-    from zkbench.inference import read_commitment, read_statement
+    from zkbench.inference import read_commitment
     from zkbench.security import total_bits
 
     public = read_commitment(args.commitment)
-    if args.batch is None and args.statement is None:
-        raise UnusableInput("give --statement or --batch: soundness depends on the batch size")
-    batch = args.batch if args.batch is not None else len(read_statement(args.statement).labels)
-    if batch < 1:
-        raise UnusableInput("--batch must be at least 1")
+    batch = _batch_of(args, public)
     terms = public.protocol(batch).soundness_terms()
     total = total_bits(terms)
     result = {
+        "model": public.digest,
         "batch": batch,
         "terms": [{"name": term.name, "bits": term.bits} for term in terms],
         "total_bits": total,
     }
-    lines = [f"{term.bits:8.1f}  {term.name}" for term in terms]
+    lines = [f"{'bits':>8}  what a false statement could slip through"]
+    lines += [f"{term.bits:8.1f}  {term.name}" for term in terms]
     lines.append(f"{total:8.1f}  in total (-log2 of the sum of all errors)")
     _print(args, result, "\n".join(lines))
     return DONE
+
+
+def _batch_of(args: argparse.Namespace, public: Any) -> int:
+    """The one batch size of everything that is given."""
+    from zkbench.files import read_bytes
+    from zkbench.inference import proof_batch, read_statement
+
+    sizes = []
+    if args.batch is not None:
+        if not 1 <= args.batch <= MAX_BATCH:
+            raise UnusableInput(f"--batch must lie in [1, {MAX_BATCH}]")
+        sizes.append(args.batch)
+    if args.statement is not None:
+        sizes.append(len(read_statement(args.statement).labels))
+    if args.proof is not None:
+        sizes.append(proof_batch(read_bytes(args.proof), public, args.proof))
+    if not sizes:
+        raise UnusableInput("give a proof, --statement or --batch: the bits depend on the batch")
+    if len(set(sizes)) > 1:
+        raise UnusableInput(f"what is given is about {' and '.join(map(str, sizes))} inputs")
+    return sizes[0]
 
 
 if __name__ == "__main__":

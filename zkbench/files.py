@@ -1,7 +1,10 @@
 """Reading and writing of whole files; every failure is an `UnusableInput` that names the file."""
 
+import errno
 import json
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +22,105 @@ def read_bytes(path: PathLike) -> bytes:
 
 
 def read_json(path: PathLike) -> Any:
-    """The JSON value in the file at `path`; numbers that JSON does not have (NaN) are refused."""
+    """The JSON value in the file at `path`.
+
+    Refused are numbers that JSON does not have (NaN) and keys that occur twice, of which one reader
+    sees the first and another the last.
+    """
     try:
-        return json.loads(read_bytes(path), parse_constant=_refuse_constant)
+        return json.loads(
+            read_bytes(path), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys
+        )
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnusableInput):
             raise
         raise UnusableInput(f"{os.fspath(path)} is not valid JSON: {error}") from error
 
 
+@dataclass(frozen=True)
+class NewFile:
+    """What a file shall hold; `mode`: its permissions, from which the umask takes away."""
+
+    path: PathLike
+    data: bytes
+    mode: int = 0o666
+
+    @property
+    def is_special(self) -> bool:
+        """A pipe or a device (or a folder): it cannot be renamed onto and is written directly."""
+        return os.path.exists(self.path) and not os.path.isfile(self.path)
+
+
 def write_atomically(path: PathLike, data: bytes) -> None:
     """Writes `data` beside `path` and renames it: `path` holds all of it or what it held before.
 
-    A link is followed. What is no regular file (a pipe, a device) cannot be renamed onto and is
-    written directly.
+    A link is followed. What is no regular file is written directly.
     """
+    write_together([NewFile(path, data)])
+
+
+def write_together(files: Sequence[NewFile]) -> None:
+    """Writes all files as `write_atomically` does, and renames none before all are on the disk.
+
+    Only a kill between two renames leaves some new and some old.
+    """
+    aside: list[tuple[Path, Path]] = []
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            Path(path).write_bytes(data)
-        else:
-            _write_and_rename(Path(os.path.realpath(path)), data)
+        for file in files:
+            if file.is_special:
+                _naming(file.path, Path(file.path).write_bytes, file.data)
+            else:
+                aside.append(_naming(file.path, _write_aside, file))
+        for source, path in aside:
+            _naming(path, os.replace, source, path)
+    finally:
+        for source, _ in aside:
+            source.unlink(missing_ok=True)
+    for folder in {path.parent for _, path in aside}:
+        _sync_directory(folder)
+
+
+def check_writable(paths: Iterable[PathLike]) -> None:
+    """Raise `UnusableInput` for a path that cannot be written, before hours go into its content.
+
+    One file cannot take the place of two either.
+    """
+    seen = set()
+    for path in paths:
+        parent, real = Path(os.path.realpath(path)).parent, os.path.realpath(path)
+        if os.path.isdir(path):
+            raise _unwritable(path, os.strerror(errno.EISDIR))
+        if not parent.is_dir():
+            raise _unwritable(path, os.strerror(errno.ENOENT))
+        if not os.access(real if os.path.exists(path) else parent, os.W_OK):
+            raise _unwritable(path, os.strerror(errno.EACCES))
+        if real in seen and not NewFile(path, b"").is_special:
+            raise UnusableInput(f"{os.fspath(path)} is given for two different outputs")
+        seen.add(real)
+
+
+def _naming(path: PathLike, write: Any, *args: Any) -> Any:
+    """Call `write`; its failure is one to write `path`."""
+    try:
+        return write(*args)
     except OSError as error:
-        reason = error.strerror or error
-        raise UnusableInput(f"cannot write {os.fspath(path)}: {reason}") from error
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
-def _write_and_rename(path: Path, data: bytes) -> None:
+def _write_aside(file: NewFile) -> tuple[Path, Path]:
+    """(the new file beside the one it will replace, that one)."""
+    path = Path(os.path.realpath(file.path))
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(aside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with open(os.open(aside, flags, file.mode), "wb") as stream:
+            stream.write(file.data)
+            stream.flush()
+            os.fsync(stream.fileno())
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    return aside, path
 
 
 def _sync_directory(path: Path) -> None:
@@ -70,6 +135,18 @@ def _sync_directory(path: Path) -> None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, _ in pairs if [name for name, _ in pairs].count(key) > 1)
+        raise ValueError(f"the key {twice!r} occurs twice")
+    return found
+
+
+def _unwritable(path: PathLike, reason: str) -> UnusableInput:
+    return UnusableInput(f"cannot write {os.fspath(path)}: {reason}")
 
 
 def _unreadable(path: PathLike, error: OSError) -> UnusableInput:

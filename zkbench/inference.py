@@ -14,7 +14,7 @@ from zkbench.commitments.interleaved import ProverData
 from zkbench.commitments.ligero import Ligero
 from zkbench.commitments.schemes import Scheme
 from zkbench.errors import UnusableInput
-from zkbench.files import PathLike, read_json, write_atomically
+from zkbench.files import NewFile, PathLike, read_json, write_together
 from zkbench.kernels.launch import Target
 from zkbench.models.mlp import IntegerMLP
 from zkbench.proof import Proof, ProofRejected, canonical_json
@@ -60,20 +60,22 @@ def commit_model(model: IntegerMLP, target: Target, scheme: Scheme | None = None
 
 
 def save_committed(committed: CommittedModel, directory: PathLike) -> None:
-    """Write the secret model file and, last, the public commitment.json."""
+    """Write the secret model file and the public commitment.json, both or neither."""
     folder = Path(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnusableInput(f"cannot make the folder {folder}: {error.strerror}") from error
-    committed.model.save(folder)
-    os.chmod(folder / MODEL_FILE, 0o600)  # the weights are the prover's secret
-    write_atomically(folder / COMMITMENT_FILE, json_file(committed.public.to_json()))
+    secret = NewFile(folder / MODEL_FILE, committed.model.to_bytes(), mode=0o600)
+    public = NewFile(folder / COMMITMENT_FILE, json_file(committed.public.to_json()))
+    write_together([secret, public])
 
 
 def load_committed(directory: PathLike, target: Target) -> CommittedModel:
     """Read what ``save_committed`` wrote and commit again; both must agree."""
     folder = Path(directory)
+    if not folder.is_dir():
+        raise UnusableInput(f"{folder} is no folder that zkbench commit wrote")
     model = IntegerMLP.load(folder / MODEL_FILE)
     public = read_commitment(folder / COMMITMENT_FILE)
     committed = commit_model(model, target, public.scheme)
@@ -147,6 +149,23 @@ def _bind(transcript: Any, public: ModelCommitment, statement: Statement) -> Non
     """All public data goes in first: nothing of it can be chosen after a challenge is known."""
     transcript.bind("model", public.to_json())
     transcript.bind("statement", statement.to_json())
+
+
+def proof_batch(proof: bytes, public: ModelCommitment, what: str = "the proof") -> int:
+    """The batch size that a proof's header claims; nothing is verified.
+
+    Raises UnusableInput for what is no proof, or one with other parameters than the commitment's.
+    """
+    try:
+        claimed = Proof.from_bytes(proof).header.get("protocol")
+    except ProofRejected as error:
+        raise UnusableInput(f"{what} cannot be read: {error}") from error
+    batch = claimed.get("batch") if isinstance(claimed, dict) else None
+    if type(batch) is not int or batch < 1:
+        raise UnusableInput(f"{what} is not the proof of an inference")
+    if not _same(claimed, public.protocol(batch).to_json()):
+        raise UnusableInput(f"{what} was made with other parameters than the commitment's")
+    return batch
 
 
 def verify_inference(

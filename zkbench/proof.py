@@ -62,8 +62,9 @@ class Proof:
     def from_bytes(cls, data: bytes) -> Proof:
         """Parse a proof file; raises ProofRejected for what ``to_bytes`` cannot have written."""
         reader = _Reader(data)
-        if reader.take(len(MAGIC)) != MAGIC:
+        if data[: len(MAGIC)] != MAGIC[: len(data)]:
             raise ProofRejected("not a zkbench proof file")
+        reader.take(len(MAGIC))
         version, length = _HEADER.unpack(reader.take(_HEADER.size))
         if version != VERSION:
             raise ProofRejected(

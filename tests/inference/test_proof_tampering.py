@@ -107,6 +107,11 @@ def _resized(change: Callable[[bytes], bytes]):
     return resize
 
 
+def _one_byte(messages, k):
+    change = (lambda payload: payload[:-1]) if k % 2 else (lambda payload: payload + b"\0")
+    return _resized(change)(messages, k)
+
+
 def _relabelled(messages, k):
     return _replaced(messages, k, Message(messages[k].label + "s", messages[k].payload))
 
@@ -115,9 +120,8 @@ STRUCTURAL = {
     "dropped": _dropped,
     "doubled": _doubled,
     "swapped with the next": _swapped,
-    "truncated by a byte": _resized(lambda payload: payload[:-1]),
     "truncated by an element": _resized(lambda payload: payload[: -2 * WORD]),
-    "extended by a byte": _resized(lambda payload: payload + b"\0"),
+    "truncated or extended by a byte": _one_byte,
     "extended by an element": _resized(lambda payload: payload + bytes(2 * WORD)),
     "relabelled": _relabelled,
 }
@@ -139,20 +143,19 @@ def test_the_end_and_the_start_exchanged(case, messages):
     _rejected(case, _with(case, []), "no message")
 
 
-@pytest.mark.parametrize("big", [GOLDILOCKS.modulus, 2**64 - 1], ids=["p", "2^64 - 1"])
-def test_elements_that_are_not_reduced(case, messages, big):
-    """Zero written as p, and the largest word: in the first and the last word of every message."""
+def test_elements_that_are_not_reduced(case, messages):
+    """Zero written as p, or the largest word: in the first or the last word of every message."""
     seen = set()
     for k, message in enumerate(messages):
         if message.label in NOT_ELEMENTS or not message.payload:
             continue
         seen.add(message.label)
-        for start in (0, len(message.payload) - WORD):
-            payload = bytearray(message.payload)
-            payload[start : start + WORD] = big.to_bytes(WORD, "little")
-            changed = _replaced(messages, k, Message(message.label, bytes(payload)))
-            reason = _rejected(case, _with(case, changed), (k, message.label))
-            assert "not a reduced field element" in reason
+        big, start = (GOLDILOCKS.modulus, 0) if k % 2 else (2**64 - 1, len(message.payload) - WORD)
+        payload = bytearray(message.payload)
+        payload[start : start + WORD] = big.to_bytes(WORD, "little")
+        changed = _replaced(messages, k, Message(message.label, bytes(payload)))
+        reason = _rejected(case, _with(case, changed), (k, message.label))
+        assert "not a reduced field element" in reason
     assert seen >= {"top", "round", "children", "factors", "rows", "combined column"}
 
 

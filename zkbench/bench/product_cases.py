@@ -24,7 +24,6 @@ from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Value
 from zkbench.kernels import eq
 from zkbench.kernels.contract import contract
-from zkbench.kernels.launch import Array
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.hadamard import Hadamard
 from zkbench.protocols.matmul import MatMul
@@ -112,14 +111,10 @@ class HadamardCase(ProtocolCase):
         return {name: rng.integers(0, 1 << 16, self.values, dtype=np.uint16) for name in names}
 
     def prepare(self) -> None:
-        self.tables = [self._lifted(values) for values in self.inputs.values()]
+        lifted = (FIELD.lift(values) for values in self.inputs.values())
+        self.tables = [self.where.to_device(words) for words in lifted]
         left, right = (values.astype(np.int64) for values in self.inputs.values())
         self.claimed = extension(left * right, self.first_point(self.shape))
-
-    def _lifted(self, values: np.ndarray) -> Array:
-        words = np.zeros((values.size, FIELD.ext.limbs), dtype=np.uint64)
-        words[:, 0] = values
-        return self.where.to_device(words)
 
     def run_prover(self, transcript: ProverTranscript, timer: PhaseTimer) -> None:
         claim = Value(self.draw_point(transcript, self.shape), self.claimed)

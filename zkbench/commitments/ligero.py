@@ -195,5 +195,5 @@ def ligero_from_json(data: Any, error: type[Exception]) -> Ligero:
     if log_rows is not None and (type(log_rows) is not int or not 0 <= log_rows <= 30):
         raise error("the commitment scheme's parameters are out of range")
     if not isinstance(data["field"], str) or data["field"] not in FIELDS:
-        raise error(f"unknown field {data['field']!r} in the commitment scheme's parameters")
+        raise error(f"unknown field {data['field']!r:.60} in the commitment scheme's parameters")
     return Ligero(FIELDS[data["field"]], **numbers, log_rows=log_rows)

@@ -76,6 +76,16 @@ class Field:
         lifted = [e if isinstance(e, QuadraticElement) else self.element(e) for e in elements]
         return np.frombuffer(bytearray(self.encode(lifted)), dtype="<u8").astype(np.uint64)
 
+    def lift(self, values: np.ndarray) -> np.ndarray:
+        """An array of integers of magnitude below the modulus -> words, as ``pack`` gives them."""
+        words = np.zeros((values.size, self.ext.limbs), dtype=np.uint64)
+        flat = values.reshape(-1)
+        lifted = flat.astype(np.uint64)
+        if flat.dtype.kind == "i":  # of a negative one, the word is 2^64 too large
+            lifted[flat < 0] += np.uint64(self.modulus)
+        words[:, 0] = lifted
+        return words.reshape(-1)
+
     def unpack(self, words: np.ndarray) -> list[Any]:
         """Flat uint64 array of canonical words -> E elements."""
         pairs = words.reshape(-1, self.degree).tolist()

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from zkbench.errors import UnusableInput
-from zkbench.files import PathLike
+from zkbench.files import PathLike, write_atomically
 from zkbench.models.state_dict import check_layers, load_state_dict
-from zkbench.models.tensor_files import read_safetensors, write_safetensors
+from zkbench.models.tensor_files import read_safetensors, safetensors_bytes, write_safetensors
 from zkbench.quant.formats import REMEDY, FixedPoint, QuantisationError, is_integer
 from zkbench.quant.linear import exact_product, rescale
 from zkbench.quant.report import RangeReport, largest_magnitude, root_mean_square
@@ -233,12 +233,14 @@ class IntegerMLP:
 
     def save(self, path: PathLike) -> None:
         """Writes one safetensors file: `path`, or a file in it if it is a directory."""
-        tensors: dict[str, NDArray[Any]] = {}
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            tensors[f"{layer}.weight"] = weight
-            tensors[f"{layer}.bias"] = bias
+        write_atomically(_file_at(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
+        tensors: dict[str, NDArray[Any]] = {f"{l}.weight": w for l, w in enumerate(self.weights)}
+        tensors |= {f"{l}.bias": b for l, b in enumerate(self.biases)}
         header = json.dumps(self._header(), sort_keys=True, allow_nan=False)
-        write_safetensors(_file_at(path), tensors, {_FILE_KEY: header})
+        return safetensors_bytes(tensors, {_FILE_KEY: header})
 
     @classmethod
     def load(cls, path: PathLike) -> "IntegerMLP":

@@ -35,9 +35,16 @@ def read_safetensors(path: PathLike) -> tuple[dict[str, NDArray[Any]], dict[str,
 def write_safetensors(
     path: PathLike, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str] | None = None
 ) -> None:
-    """Writes a safetensors file at once. More than one metadata key would come in any order."""
+    """Writes a safetensors file at once."""
+    write_atomically(path, safetensors_bytes(tensors, metadata))
+
+
+def safetensors_bytes(
+    tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str] | None = None
+) -> bytes:
+    """A safetensors file's content. More than one metadata key would come in any order."""
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    write_atomically(path, safetensors.numpy.save(contiguous, metadata=metadata))
+    return bytes(safetensors.numpy.save(contiguous, metadata=metadata))
 
 
 def write_npy(path: PathLike, array: NDArray[Any]) -> None:

@@ -142,7 +142,7 @@ class LogupStar:
     def _prove_product(
         self, transcript: ProverTranscript, target: Target, pushed: Array
     ) -> tuple[Value, ...]:
-        values = target.to_device(self.field.pack(self.table.values.tolist()))
+        values = target.to_device(self.field.lift(self.table.values))
         statement = ProductStatement(target, self.field, [values, pushed], [Axis(self.table_size)])
         point, _ = Sumcheck(self.field).prove(transcript, statement)
         return self._send_columns(transcript, target, pushed, point)

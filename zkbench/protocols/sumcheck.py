@@ -128,7 +128,7 @@ class Weights:
 
     def _axis_table(self, axis: Axis) -> Array:
         if axis.point is None:
-            return self.target.to_device(self.field.pack([1] * axis.length))
+            return self.target.to_device(self.field.lift(np.ones(axis.length, dtype=np.uint64)))
         return eq.eq_table(self.target, self.field, axis.point, axis.length)
 
     def arguments(self) -> tuple[Any, ...]:

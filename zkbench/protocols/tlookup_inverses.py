@@ -154,9 +154,7 @@ class TLookupInverses:
         self, transcript: ProverTranscript, target: Target, table: _Inverses, counts: np.ndarray
     ) -> tuple[list[Claim], Value]:
         """The claims on B's columns, and on the multiplicities."""
-        words = np.zeros((self.size, self.field.ext.limbs), dtype=np.uint64)
-        words[:, 0] = counts
-        tables = [table.words, target.to_device(words)]
+        tables = [table.words, target.to_device(self.field.lift(counts))]
         statement = ProductStatement(target, self.field, tables, [Axis(self.size)])
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("multiplicity", values[1:])

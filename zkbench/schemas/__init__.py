@@ -29,6 +29,9 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 def check(name: str, value: Any, what: str) -> None:
     """Raise UnusableInput, naming ``what`` and the place, unless the value fits the schema."""
+    expected = _validator(name).schema["properties"]["format"]["const"]
+    if not isinstance(value, dict) or value.get("format") != expected:
+        raise UnusableInput(f"{what} is not a {expected}")
     error = jsonschema.exceptions.best_match(_validator(name).iter_errors(value))
     if error is not None:
         place = "".join(f"[{part!r}]" for part in error.absolute_path)
