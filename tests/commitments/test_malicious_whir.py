@@ -9,78 +9,38 @@ import numpy as np
 import pytest
 from brute_force import eq_at, true_claim
 from opening_case import Case
+from whir_liars import (
+    ALL,
+    CLAIMS,
+    IN_CLEAR,
+    JOHNSON,
+    ONE,
+    ROW,
+    SCHEME,
+    TWO,
+    bumped,
+    lie,
+    lying_words,
+    proof,
+    raised,
+    rejected,
+)
 
 from zkbench.commitments import joining, whir_rounds
 from zkbench.commitments.joining import JoinedRows, Joining
 from zkbench.commitments.merkle import MerkleTree
 from zkbench.commitments.reduction import Reduction
 from zkbench.commitments.rows import HashedRows
-from zkbench.commitments.whir import Whir
 from zkbench.commitments.whir_rounds import WhirRounds
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels.launch import cpu_target
-from zkbench.proof import Message, Proof, ProofRejected
-
-SCHEME = Whir(grinding_bits=2, security_bits=20, log_fold=2, num_rounds=2, log_rows=6)
-JOHNSON = replace(SCHEME, johnson=True)
-ONE = Case.random(4, [{"a": (16, 18), "b": (9,)}], scheme=SCHEME)
-TWO = Case.random(4, [{"a": (16, 18), "b": (9,)}, {"c": (13,)}], scheme=SCHEME)
-IN_CLEAR = replace(ONE, scheme=replace(SCHEME, num_rounds=0))
-ALL = [ONE, TWO, IN_CLEAR, replace(ONE, scheme=JOHNSON), replace(TWO, scheme=JOHNSON)]
-CLAIMS = "final vector contradicts the claims"
-ROW = "row contradicts the final vector"
-
-
-def _rejected(match: str | None, proof: Proof, case: Case) -> None:
-    with pytest.raises(ProofRejected, match=match):
-        case.verify(proof)
-
-
-def _lie(monkeypatch, owner: Any, name: str, wrap: Any) -> None:
-    """Replace owner.name by wrap(the honest one) until ``undo``."""
-    monkeypatch.setattr(owner, name, wrap(getattr(owner, name)))
-
-
-def _proof(monkeypatch, case: Case, data: Any = None) -> Proof:
-    """The liar's proof; afterwards everybody is honest again."""
-    proof = case.prove(data)
-    monkeypatch.undo()
-    return proof
-
-
-def _raised(words: np.ndarray) -> np.ndarray:
-    """The first word plus one."""
-    first = (int(words[0]) + 1) % FIELD.modulus
-    return np.concatenate([np.array([first], dtype=np.uint64), words[1:]])
-
-
-def _bumped(words: np.ndarray, element: int = 0, by: Any = 1) -> np.ndarray:
-    """One element of E plus something."""
-    elements = FIELD.unpack(words.copy())
-    elements[element] = elements[element] + by
-    return FIELD.pack(elements)
+from zkbench.proof import Message, Proof
 
 
 def test_the_cases_are_proven_by_honest_provers():
     for case in ALL:
         case.verify(case.prove())
     assert len(SCHEME.schedule(6).rounds) == 2
-
-
-def _lying_words(monkeypatch, label: str, change: Any) -> None:
-    """Change the words of every message of this label, before they are sent."""
-    from zkbench.transcript import ProverTranscript
-
-    def wrap(honest):
-        def send_bytes(self, name, payload):
-            if name == label:
-                words = np.frombuffer(payload, dtype="<u8").astype(np.uint64)
-                payload = change(words).astype("<u8").tobytes()
-            honest(self, name, payload)
-
-        return send_bytes
-
-    _lie(monkeypatch, ProverTranscript, "send_bytes", wrap)
 
 
 @pytest.mark.parametrize("case", ALL)
@@ -98,8 +58,8 @@ def test_one_wrong_message(monkeypatch, case, label, match):
     """The liar goes on with the transcript that the wrong message gives."""
     if label not in {message.label for message in case.prove().messages}:
         return
-    _lying_words(monkeypatch, label, _raised)
-    _rejected(match, _proof(monkeypatch, case), case)
+    lying_words(monkeypatch, label, raised)
+    rejected(match, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("lying", [whir_rounds.PrefixProduct, joining.Delayed])
@@ -112,9 +72,9 @@ def test_wrong_round_polynomials(monkeypatch, case, lying):
 
         return round_
 
-    _lie(monkeypatch, lying, "round", wrap)
+    lie(monkeypatch, lying, "round", wrap)
     match = CLAIMS if lying is whir_rounds.PrefixProduct else "joined values contradict"
-    _rejected(match, _proof(monkeypatch, case), case)
+    rejected(match, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("case", ALL)
@@ -129,17 +89,17 @@ def test_column_values_that_keep_the_sumcheck(monkeypatch, case):
                 if len(words) == FIELD.degree:  # a single column: nothing to keep
                     return words
                 ratio = eq_at(z_high, 0) / eq_at(z_high, 1)
-                return _bumped(_bumped(words), 1, -1 * ratio)
+                return bumped(bumped(words), 1, -1 * ratio)
 
-            with monkeypatch.context() as lie:
-                _lying_words(lie, "column values", shifted)
+            with monkeypatch.context() as patch:
+                lying_words(patch, "column values", shifted)
                 return honest(self, transcript, target, data, point)
 
         return prove_columns
 
-    _lie(monkeypatch, Reduction, "_prove_columns", wrap)
+    lie(monkeypatch, Reduction, "_prove_columns", wrap)
     match = "joined values contradict" if len(case.tensors) > 1 else CLAIMS
-    _rejected(match, _proof(monkeypatch, case), case)
+    rejected(match, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("case", [ONE, IN_CLEAR, ALL[3]])
@@ -153,19 +113,19 @@ def test_a_vector_that_agrees_with_false_column_values(monkeypatch, case):
             ratio = eq_at(z_high, 0) / eq_at(z_high, 1)
 
             def shifted(words):
-                return _bumped(_bumped(words), 1, -1 * ratio)
+                return bumped(bumped(words), 1, -1 * ratio)
 
-            _lying_words(monkeypatch, "column values", shifted)
+            lying_words(monkeypatch, "column values", shifted)
             claim, column = honest(self, transcript, target, data, point)
             weights = FIELD.unpack(claim.weights)
             change = weights[0] - ratio * weights[1]
-            return claim, _bumped(column, 3, change / eq_at(z_low, 3))
+            return claim, bumped(column, 3, change / eq_at(z_low, 3))
 
         return prove_columns
 
-    _lie(monkeypatch, Reduction, "_prove_columns", wrap)
+    lie(monkeypatch, Reduction, "_prove_columns", wrap)
     match = CLAIMS if case.scheme.num_rounds else ROW
-    _rejected(match, _proof(monkeypatch, case), case)
+    rejected(match, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("entry", [0, 1])
@@ -177,13 +137,13 @@ def test_an_oracle_of_another_vector(monkeypatch, case, entry):
     def wrap(honest):
         def commit(self, transcript, target, vector, round_):
             if round_.log_size == size:
-                vector[:] = np.concatenate([_bumped(vector[: 2 << size]), vector[2 << size :]])
+                vector[:] = np.concatenate([bumped(vector[: 2 << size]), vector[2 << size :]])
             return honest(self, transcript, target, vector, round_)
 
         return commit
 
-    _lie(monkeypatch, WhirRounds, "_commit", wrap)
-    _rejected(CLAIMS, _proof(monkeypatch, case), case)
+    lie(monkeypatch, WhirRounds, "_commit", wrap)
+    rejected(CLAIMS, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("entry", [0, 1])
@@ -202,9 +162,9 @@ def test_a_corrupted_oracle(monkeypatch, case, entry):
 
         return encode
 
-    _lie(monkeypatch, whir_rounds, "encode", wrap)
+    lie(monkeypatch, whir_rounds, "encode", wrap)
     match = CLAIMS if entry == 0 else ROW
-    _rejected(match, _proof(monkeypatch, case), case)
+    rejected(match, proof(monkeypatch, case), case)
 
 
 @pytest.mark.parametrize("entry", [0, 1])
@@ -217,13 +177,13 @@ def test_a_wrong_fold(monkeypatch, case, entry):
         def finish(self, challenge):
             honest(self, challenge)
             if self.log_size == rest:
-                self.f[:] = _bumped(self.f)
+                self.f[:] = bumped(self.f)
             return []
 
         return finish
 
-    _lie(monkeypatch, whir_rounds.PrefixProduct, "finish", wrap)
-    _rejected(CLAIMS if entry == 0 else ROW, _proof(monkeypatch, case), case)
+    lie(monkeypatch, whir_rounds.PrefixProduct, "finish", wrap)
+    rejected(CLAIMS if entry == 0 else ROW, proof(monkeypatch, case), case)
 
 
 def test_a_final_vector_that_keeps_the_claim(monkeypatch):
@@ -234,20 +194,20 @@ def test_a_final_vector_that_keeps_the_claim(monkeypatch):
             honest(self, challenge)
             if self.log_size == SCHEME.schedule(6).log_final:
                 w = FIELD.unpack(self.w[:4])
-                self.f[:] = _bumped(_bumped(self.f), 1, -1 * (w[0] / w[1]))
+                self.f[:] = bumped(bumped(self.f), 1, -1 * (w[0] / w[1]))
             return []
 
         return finish
 
-    _lie(monkeypatch, whir_rounds.PrefixProduct, "finish", wrap)
-    _rejected(ROW, _proof(monkeypatch, ONE), ONE)
+    lie(monkeypatch, whir_rounds.PrefixProduct, "finish", wrap)
+    rejected(ROW, proof(monkeypatch, ONE), ONE)
 
 
 @pytest.mark.parametrize("case", [ONE, TWO, IN_CLEAR])
 def test_a_skipped_proof_of_work(monkeypatch, case):
     strict = replace(case, scheme=replace(case.scheme, grinding_bits=24, security_bits=30))
     monkeypatch.setattr("zkbench.protocols.grinding.find_nonce", lambda *_: 0)
-    _rejected("proof of work is missing", _proof(monkeypatch, strict), strict)
+    rejected("proof of work is missing", proof(monkeypatch, strict), strict)
 
 
 @pytest.mark.parametrize("skipped", [Reduction, Joining, WhirRounds])
@@ -260,7 +220,7 @@ def test_skipped_work_before_folding_and_combining(monkeypatch, skipped):
     monkeypatch.setattr(
         module, lambda transcript, *_: transcript.send_bytes("nonce", _bad_nonce(transcript))
     )
-    _rejected("proof of work is missing", _proof(monkeypatch, case), case)
+    rejected("proof of work is missing", proof(monkeypatch, case), case)
 
 
 def _bad_nonce(transcript: Any) -> bytes:
@@ -288,7 +248,7 @@ def test_a_committed_word_outside_the_decoding_radius(case):
         matrix[1, : matrix.shape[1] // 3] ^= np.uint64(1)
 
     data = [_recommitted(case.commit()[0], corrupt)]
-    _rejected(CLAIMS if case.scheme.num_rounds else ROW, case.prove(data), case)
+    rejected(CLAIMS if case.scheme.num_rounds else ROW, case.prove(data), case)
 
 
 def test_a_small_committed_word_outside_the_decoding_radius():
@@ -299,7 +259,7 @@ def test_a_small_committed_word_outside_the_decoding_radius():
 
     data = TWO.commit()
     assert data[1].commitment.code.log_rows < data[0].commitment.code.log_rows
-    _rejected(CLAIMS, TWO.prove([data[0], _recommitted(data[1], corrupt)]), TWO)
+    rejected(CLAIMS, TWO.prove([data[0], _recommitted(data[1], corrupt)]), TWO)
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -314,7 +274,7 @@ def test_a_committed_witness_other_than_the_one_proven(which):
     proven.verify(proven.prove())
     data, committed = proven.commit(), TWO.commit()
     data[which] = replace(committed[which], dense=data[which].dense)
-    _rejected(CLAIMS, proven.prove(data), proven)
+    rejected(CLAIMS, proven.prove(data), proven)
 
 
 def test_another_commitments_tree():
@@ -326,87 +286,26 @@ def test_another_commitments_tree():
             replace(data[which], rows=replace(data[which].rows, tree=wrong.rows.tree)),
             replace(data[which], rows=wrong.rows),
         ]
-        for lie in lies:
-            both = [lie if i == which else data[i] for i in (0, 1)]
-            _rejected("path does not lead", TWO.prove(both), TWO)
+        for false in lies:
+            both = [false if i == which else data[i] for i in (0, 1)]
+            rejected("path does not lead", TWO.prove(both), TWO)
 
 
 def test_wrong_paths(monkeypatch):
-    _lying_words(monkeypatch, "paths", _raised)
-    _rejected("path does not lead", _proof(monkeypatch, ONE), ONE)
+    lying_words(monkeypatch, "paths", raised)
+    rejected("path does not lead", proof(monkeypatch, ONE), ONE)
 
 
 def test_another_root():
     for case in ALL:
-        proof = case.prove()
-        for index, message in enumerate(proof.messages):
+        honest = case.prove()
+        for index, message in enumerate(honest.messages):
             if message.label not in {"root", "oracle"}:
                 continue
-            messages = list(proof.messages)
+            messages = list(honest.messages)
             root = message.payload[1:] + message.payload[:1]
             messages[index] = Message(message.label, root)
-            _rejected(None, Proof(proof.header, messages), case)
-
-
-def test_a_small_commitment_that_is_not_stretched(monkeypatch):
-    """Put into the low part of the vector, where its rows cannot answer for it."""
-
-    def wrap(honest):
-        def prove(self, transcript, target, parts):
-            class Unstretched:
-                """Maps the kernel with no stretch at all."""
-
-                @staticmethod
-                def map(kernel, length, column, scale, delay, vector):
-                    target.map(kernel, length, column, scale, 0, vector)
-
-                zeros = target.zeros
-
-            honest_statement = self._statement
-            object.__setattr__(
-                self, "_statement", lambda t, _, parts: honest_statement(t, target, parts)
-            )
-            return honest(self, transcript, Unstretched, parts)
-
-        return prove
-
-    _lie(monkeypatch, Joining, "prove", wrap)
-    _rejected(CLAIMS, _proof(monkeypatch, TWO), TWO)
-
-
-def test_joined_values_that_keep_the_sumcheck(monkeypatch):
-    """Two values changed so that the sumcheck's last value stays."""
-    seen: dict[str, Any] = {}
-
-    def wrap_statement(honest):
-        def statement(self, transcript, target, parts):
-            seen["claims"] = [claim for claim, _ in parts]
-            result = honest(self, transcript, target, parts)
-            seen["betas"] = [scale for scale, _ in result.terms]
-            return result
-
-        return statement
-
-    def wrap_sumcheck(honest):
-        def prove(self, transcript, statement):
-            point, values = honest(self, transcript, statement)
-            if isinstance(statement, joining.WeightedSum):
-                factors = []
-                for claim, beta in zip(seen["claims"], seen["betas"], strict=True):
-                    delay = len(point) - len(claim.point)
-                    own = joining.eq.truncated_eq(claim.point, point[delay:], 1 << len(claim.point))
-                    for r in point[:delay]:
-                        own = own * (1 - r)
-                    factors.append(beta * own)
-                values[0] = values[0] + 1
-                values[2] = values[2] - factors[0] / factors[1]
-            return point, values
-
-        return prove
-
-    _lie(monkeypatch, Joining, "_statement", wrap_statement)
-    _lie(monkeypatch, joining.Sumcheck, "prove", wrap_sumcheck)
-    _rejected(CLAIMS, _proof(monkeypatch, TWO), TWO)
+            rejected(None, Proof(honest.header, messages), case)
 
 
 def test_rows_of_other_leaves(monkeypatch):
@@ -418,11 +317,11 @@ def test_rows_of_other_leaves(monkeypatch):
 
         return open_rows
 
-    _lie(monkeypatch, JoinedRows, "open", wrap)
-    _rejected(None, _proof(monkeypatch, ONE), ONE)
+    lie(monkeypatch, JoinedRows, "open", wrap)
+    rejected(None, proof(monkeypatch, ONE), ONE)
 
 
 def test_ignored_constraint_on_the_last_claim(monkeypatch):
     """The prover leaves out the sampled rows' constraints, which its oracle might violate."""
-    _lie(monkeypatch, WhirRounds, "_constrain", lambda honest: lambda *_: None)
-    _rejected(CLAIMS, _proof(monkeypatch, ONE), ONE)
+    lie(monkeypatch, WhirRounds, "_constrain", lambda honest: lambda *_: None)
+    rejected(CLAIMS, proof(monkeypatch, ONE), ONE)

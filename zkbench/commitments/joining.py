@@ -209,7 +209,7 @@ def _delays(claims: Sequence[ColumnClaim]) -> list[int]:
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The rows of all commitments at one point, opened; ``delays``: k - k_i."""
+    """The prover's side: the rows of all commitments that answer for leaves of the longest code."""
 
     rows: list[HashedRows]
 
