@@ -23,11 +23,14 @@ warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
 from cases.case import prove
 from cases.everything import SIMULATED
 from numba import cuda
+from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
 from zkbench.fields import GOLDILOCKS, goldilocks
 from zkbench.kernels import cuda_shells
 from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
 from zkbench.protocols import sumcheck
+
+simulator_array = FakeCUDAShared.array
 
 # Fewer threads than items, so that threads stride, and a last block that is not full.
 MAP_BLOCKS, MAP_THREADS, REDUCTION_BLOCKS, REDUCTION_THREADS = 2, 3, 2, 8
@@ -45,6 +48,11 @@ def load_words(array: np.ndarray, index: int) -> tuple[np.uint64, np.uint64]:
 
 def store_words(array: np.ndarray, index: int, low: np.uint64, high: np.uint64) -> None:
     array[2 * index], array[2 * index + 1] = low, high
+
+
+def shared_array(self: Any, shape: int, dtype: Any, alignment: int | None = None) -> np.ndarray:
+    """The simulator refuses an alignment; to Python it makes no difference."""
+    return simulator_array(self, shape, dtype)
 
 
 class SimulatedTarget(CpuTarget):
@@ -80,6 +88,7 @@ class SimulatedTarget(CpuTarget):
 def main() -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
+    FakeCUDAShared.array = shared_array
     goldilocks.mul_wide = mul_wide
     goldilocks._load_words, goldilocks._store_words = load_words, store_words
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS

@@ -19,7 +19,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,20 +30,31 @@ from unittest import mock
 import numba
 import numpy as np
 import pytest
-from cases.case import prove
+from cases.case import draw_points, prove
 from cases.everything import SMALL
 from cases.openings import prove_openings
+from definitions import mle
 from numba import types
 from targets import TEST_PREFIX, ChunkingCpu
 
 import zkbench.kernels
+from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
+from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.whir import Whir
 from zkbench.fields import GOLDILOCKS
 from zkbench.jit import device
-from zkbench.kernels.launch import Kernel, Scatter
+from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
+from zkbench.kernels.ntt import encode
+from zkbench.proof import Proof
 from zkbench.protocols import sumcheck
 from zkbench.protocols.tlookup import multiplicities
+from zkbench.protocols.tlookup_inverses import TLookupInverses
+from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 pytestmark = [
+    pytest.mark.ptx,
+    pytest.mark.ptx,
     pytest.mark.skipif(sys.platform != "linux", reason="the wheels of CUDA's compiler are Linux's"),
     pytest.mark.skipif(
         bool(numba.config.ENABLE_CUDASIM), reason="the simulator compiles nothing to PTX"
@@ -54,16 +67,11 @@ EACH_CAPABILITY = pytest.mark.parametrize(
 WORDS = types.Array(types.uint64, 1, "C")
 HOTTEST = ["gkr.fold_round", "gkr.round", "gkr.combine", "sumcheck.fold_round2"]
 
-# What each function that makes kernels may be made for; ``kernels(field, integers)``, say.
+# What a family of kernels may be made for; ``kernels(field, integers)``, say.
 PARAMETERS: dict[str, list[Any]] = {
     "field": [GOLDILOCKS],
-    "extension": [False, True],
     "integers": [False, True],
-}
-# Kernels that only verifiers run, and these on the CPU.
-VERIFIERS = {
-    *("functional.sparse_eq_dot", "functional.row_dots", "interleaved.combine_rows"),
-    *("whir.horner", "whir.constraint"),
+    "extension": [False, True],
 }
 
 
@@ -73,66 +81,136 @@ def kernel_makers() -> Iterator[Callable]:
         module = importlib.import_module(info.name) if "cuda" not in info.name else None
         for name, value in vars(module).items() if module else ():
             is_own = getattr(value, "__module__", None) == info.name
-            if is_own and name.endswith("kernels") and hasattr(value, "cache_info"):
+            if is_own and re.search("kernels?$", name) and hasattr(value, "cache_info"):
                 yield value
+
+
+def makings(make: Callable) -> Iterator[tuple[Any, ...]]:
+    """All arguments that a family is made with: nothing reads integers as elements of E."""
+    names = list(inspect.signature(make).parameters)
+    for values in itertools.product(*(PARAMETERS.get(name, []) for name in names)):
+        chosen = dict(zip(names, values, strict=True))
+        if not (chosen.get("integers") and chosen.get("extension")):
+            yield values
 
 
 def build_all() -> dict[str, Any]:
     """Every kernel of the package, by its name."""
     for make in kernel_makers():
-        values = [PARAMETERS[name] for name in inspect.signature(make).parameters]
-        names = list(inspect.signature(make).parameters)
-        for arguments in itertools.product(*values):
-            made = dict(zip(names, arguments, strict=True))
-            if not (made.get("extension") and made.get("integers")):  # integers lie in F
-                make(*arguments)
+        for arguments in makings(make):
+            make(*arguments)
+    return registered()
+
+
+def registered() -> dict[str, Any]:
     found: dict[str, Any] = {**Kernel.registry, **Scatter.registry}
-    left_out = (TEST_PREFIX, *VERIFIERS)
-    return {name: k for name, k in found.items() if not name.startswith(left_out)}
+    return {name: k for name, k in found.items() if not name.startswith(TEST_PREFIX)}
 
 
 KERNELS = build_all()
 
 
-class RecordingTarget(ChunkingCpu):
-    """Notes the types of the arguments that each kernel is launched with."""
+@contextmanager
+def recorded_launches() -> Iterator[dict[str, list[Any]]]:
+    """For each kernel, the types of the arguments that any CPU target launches it with."""
+    found: dict[str, list[Any]] = {}
 
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.types: dict[str, list[Any]] = {}
+    def record(method: str, num_sizes: int) -> Any:
+        original = getattr(CpuTarget, method)
 
-    def _note(self, kernel: Any, args: tuple[Any, ...]) -> None:
-        found = numba.typeof(args)
-        if found not in self.types.setdefault(kernel.name, []):
-            self.types[kernel.name].append(found)
+        def launch(self: CpuTarget, kernel: Any, *args: Any, **options: Any) -> Any:
+            types_here = numba.typeof(args[num_sizes:])
+            if types_here not in found.setdefault(kernel.name, []):
+                found[kernel.name].append(types_here)
+            return original(self, kernel, *args, **options)
 
-    def map(self, kernel: Kernel, n: int, *args: Any, **options: Any) -> None:
-        self._note(kernel, args)
-        super().map(kernel, n, *args, **options)
+        return mock.patch.object(CpuTarget, method, launch)
 
-    def reduce(self, kernel: Kernel, n: int, *args: Any) -> np.ndarray:
-        self._note(kernel, args)
-        return super().reduce(kernel, n, *args)
-
-    def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Any:
-        self._note(scatter, args)
-        return super().scatter(scatter, n, size, *args)
+    with record("map", 1), record("reduce", 1), record("scatter", 2):
+        yield found
 
 
 @pytest.fixture(scope="module")
 def argument_types() -> dict[str, list[Any]]:
     """For each kernel, the types of its arguments in small proofs of every protocol."""
-    target = RecordingTarget()
-    with mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1):  # tables stay on the target to the end
+    target = ChunkingCpu(1)
+    with (
+        recorded_launches() as found,
+        mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1),  # tables stay on the target to the end
+    ):
         for case in SMALL.values():
             prove(case, target)
-        for items in (1, 1 << 20):  # columns enough to occupy the target, and too few
-            target.parallel_items = items
+        count_values(target)
+        for parallel_items in (1, 1 << 20):  # an item a block, or many small ones
+            target.parallel_items = parallel_items
+            encode_columns(target)
+            commit_and_open(target)
             prove_openings(target)
+        look_up_with_inverses(target)
+    return found
+
+
+def count_values(target: Target) -> None:
     lookup_case: Any = SMALL["tlookup"]
     for lookup, lookers in zip(lookup_case.lookups, lookup_case.lookers, strict=True):
         multiplicities(target, lookup, [np.array(v, dtype=np.int16) for v in lookers])
-    return target.types
+
+
+def encode_columns(target: Target) -> None:
+    """Codewords of integers, of words and of elements of E; blocks of 4 values and of 128."""
+    for log_rows in (2, 7):
+        for source, extension in [
+            (np.zeros(1 << log_rows, dtype=np.int16), False),
+            (np.zeros(1 << log_rows, dtype=np.uint64), False),
+            (np.zeros(2 << log_rows, dtype=np.uint64), True),
+        ]:
+            encode(target, GOLDILOCKS, source, 1 << log_rows, 1, log_rows, 1, extension=extension)
+
+
+SCHEMES: list[Scheme] = [
+    Ligero(queries=2, grinding_bits=1, log_rows=2),
+    Ligero(queries=2, grinding_bits=1, log_rows=5),
+    Whir(security_bits=20, grinding_bits=2, log_fold=2, num_rounds=1, log_rows=5),
+]
+
+
+def commit_and_open(target: Target) -> None:
+    """Tensors of each kind of entry; rows of one chunk and of several."""
+    shapes = {"a": (3, 5), "b": (130, 9), "c": (7,)}
+    for dtypes in ([np.int16] * 3, [np.int16, np.int64, np.uint64], [np.uint64] * 3):
+        tensors = {
+            name: np.ones(shape, dtype=dtype)
+            for (name, shape), dtype in zip(shapes.items(), dtypes, strict=True)
+        }
+        for scheme in SCHEMES:
+            transcript = ProverTranscript(GOLDILOCKS)
+            data = scheme.commit(target, tensors, shapes)
+            claims = [random_claim(transcript, name, shapes[name]) for name in shapes]
+            claims.append(Claim("c", Sparse((1, 4), (GOLDILOCKS.element(1),) * 2), 2))
+            claims.append(Claim("a", AxisWeights((OnesAxis(), OnesAxis())), 15))
+            scheme.prove(transcript, target, [(data, claims)])
+            verify_opening(scheme, data.commitment, transcript.finish(), claims)
+
+
+def verify_opening(scheme: Scheme, commitment: Any, proof: bytes, claims: list[Claim]) -> None:
+    """A verifier runs kernels too."""
+    transcript = VerifierTranscript(GOLDILOCKS, Proof.from_bytes(proof))
+    for name in commitment.names:
+        draw_points(transcript, commitment.layout.shapes[name])
+    scheme.verify(transcript, [(commitment, claims)])
+
+
+def random_claim(transcript: ProverTranscript, name: str, shape: tuple[int, ...]) -> Claim:
+    """Its value is right: every entry is one."""
+    points = draw_points(transcript, shape)
+    value = mle([1] * prod(shape), shape, points)
+    return Claim(name, AxisWeights.at(points), value)
+
+
+def look_up_with_inverses(target: Target) -> None:
+    protocol, values = TLookupInverses(GOLDILOCKS, (5, 3), 8), np.arange(15, dtype=np.int16) % 8
+    counts = np.bincount(values, minlength=8).astype(np.uint64)
+    protocol.prove(ProverTranscript(GOLDILOCKS), target, values, counts, lambda columns: None)
 
 
 def compile_ptx(source: Callable, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
@@ -155,10 +233,9 @@ def kernel_ptx(name: str, arguments: Any, capability: tuple[int, int]) -> str:
     return compile_ptx(kernel.cuda_source, signature, capability)
 
 
-def test_the_registry_is_complete() -> None:
-    """Families of every module: this list fails when one is no longer found."""
-    families = {name.split(".")[0] for name in KERNELS}
-    assert families >= {"eq", "sumcheck", "gkr", "contract", "scatter"}
+def test_every_kernel_is_known(argument_types: dict[str, list[Any]]) -> None:
+    """What proofs ran was found before, by ``kernel_makers``."""
+    assert set(argument_types) <= set(KERNELS) == set(registered())
 
 
 @EACH_CAPABILITY
@@ -173,6 +250,16 @@ def test_kernel_compiles_to_ptx(
         assert ".visible .entry" in ptx
         assert not re.search(r"\bcall\b|\.extern \.func", ptx), "a function was not inlined"
         assert ".local" not in ptx, "values are kept in local memory, which is slow"
+        assert_aligned(ptx)
+
+
+def assert_aligned(ptx: str) -> None:
+    """Elements of two words in shared memory move in one access, which must be aligned."""
+    alignments = re.findall(r"\.shared \.align (\d+)", ptx)
+    assert len(alignments) <= 1
+    if re.search(r"(ld|st)\.shared\.v2\.u64", ptx):
+        assert int(alignments[0]) % 16 == 0
+    assert not re.search(r"\.shared\.v4|\.shared\.v2\.b128", ptx), "accesses wider than 16 bytes"
 
 
 def find_ptxas() -> str | None:

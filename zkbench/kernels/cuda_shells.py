@@ -53,7 +53,8 @@ def reduction(body: Any, ring: Arithmetic, width: int) -> Callable:
     shared_words = REDUCTION_THREADS * width * ring.limbs
 
     def cuda_reduction(n, partial, args):
-        shared = cuda.shared.array(shared_words, uint64)
+        # 16: elements of two words are loaded and stored in one access.
+        shared = cuda.shared.array(shared_words, uint64, alignment=16)
         total = zeros()
         i = cuda.grid(1)
         stride = cuda.gridsize(1)
