@@ -67,7 +67,7 @@ reproduce: $(STAMP)
 	$(BIN)/snakemake all
 
 test: $(STAMP)
-	$(BIN)/pytest -m "not ptx" --numprocesses auto --dist loadfile
+	$(BIN)/pytest -m "not ptx" --numprocesses logical --dist loadfile
 
 ptx: $(STAMP)
 	$(BIN)/pytest -m ptx

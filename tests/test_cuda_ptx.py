@@ -32,6 +32,7 @@ import numpy as np
 import pytest
 from cases.case import draw_points, prove
 from cases.everything import SMALL
+from cases.openings import prove_openings
 from definitions import mle
 from numba import types
 from targets import TEST_PREFIX, ChunkingCpu
@@ -39,6 +40,8 @@ from targets import TEST_PREFIX, ChunkingCpu
 import zkbench.kernels
 from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
 from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.whir import Whir
 from zkbench.fields import GOLDILOCKS
 from zkbench.jit import device
 from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
@@ -50,6 +53,7 @@ from zkbench.protocols.tlookup_inverses import TLookupInverses
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 pytestmark = [
+    pytest.mark.ptx,
     pytest.mark.ptx,
     pytest.mark.skipif(sys.platform != "linux", reason="the wheels of CUDA's compiler are Linux's"),
     pytest.mark.skipif(
@@ -141,6 +145,7 @@ def argument_types() -> dict[str, list[Any]]:
             target.parallel_items = parallel_items
             encode_columns(target)
             commit_and_open(target)
+            prove_openings(target)
         look_up_with_inverses(target)
     return found
 
@@ -162,6 +167,13 @@ def encode_columns(target: Target) -> None:
             encode(target, GOLDILOCKS, source, 1 << log_rows, 1, log_rows, 1, extension=extension)
 
 
+SCHEMES: list[Scheme] = [
+    Ligero(queries=2, grinding_bits=1, log_rows=2),
+    Ligero(queries=2, grinding_bits=1, log_rows=5),
+    Whir(security_bits=20, grinding_bits=2, log_fold=2, num_rounds=1, log_rows=5),
+]
+
+
 def commit_and_open(target: Target) -> None:
     """Tensors of each kind of entry; rows of one chunk and of several."""
     shapes = {"a": (3, 5), "b": (130, 9), "c": (7,)}
@@ -170,7 +182,7 @@ def commit_and_open(target: Target) -> None:
             name: np.ones(shape, dtype=dtype)
             for (name, shape), dtype in zip(shapes.items(), dtypes, strict=True)
         }
-        for scheme in (Ligero(queries=2, grinding_bits=1, log_rows=k) for k in (2, 5)):
+        for scheme in SCHEMES:
             transcript = ProverTranscript(GOLDILOCKS)
             data = scheme.commit(target, tensors, shapes)
             claims = [random_claim(transcript, name, shapes[name]) for name in shapes]
@@ -180,7 +192,7 @@ def commit_and_open(target: Target) -> None:
             verify_opening(scheme, data.commitment, transcript.finish(), claims)
 
 
-def verify_opening(scheme: Ligero, commitment: Any, proof: bytes, claims: list[Claim]) -> None:
+def verify_opening(scheme: Scheme, commitment: Any, proof: bytes, claims: list[Claim]) -> None:
     """A verifier runs kernels too."""
     transcript = VerifierTranscript(GOLDILOCKS, Proof.from_bytes(proof))
     for name in commitment.names:

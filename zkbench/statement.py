@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from zkbench import schemas
 from zkbench.commitments.interleaved import Commitment
-from zkbench.commitments.ligero import Ligero, ligero_from_json
+from zkbench.commitments.schemes import Scheme, scheme_from_json
 from zkbench.errors import UnusableInput
 from zkbench.proof import canonical_json
 from zkbench.protocols.mlp_inference import MlpInference
@@ -28,7 +28,7 @@ def _digest(value: Any) -> str:
 class ModelCommitment:
     """A committed model as everybody may know it: architecture, number formats, and 32 bytes."""
 
-    scheme: Ligero
+    scheme: Scheme
     root: bytes
     dims: tuple[int, ...]
     shift: int
@@ -69,7 +69,7 @@ class ModelCommitment:
         if len(data["formats"]) != len(data["dims"]) - 1:
             raise UnusableInput(f"{what} needs one number format a layer")
         return cls(
-            ligero_from_json(data["scheme"], _prefixed(what)),
+            scheme_from_json(data["scheme"], _prefixed(what)),
             bytes.fromhex(data["root"]),
             tuple(data["dims"]),
             data["shift"],

@@ -19,6 +19,7 @@ from opening_case import SMALL, Case
 from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.ligero import Ligero, ligero_from_json
+from zkbench.commitments.reduction import check_commitment
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels.launch import CpuTarget, cpu_target
 from zkbench.proof import Message, Proof, ProofRejected
@@ -192,7 +193,7 @@ def test_a_commitment_of_other_parameters_is_rejected():
     other = replace(SMALL, log_rows=0)
     assert data.commitment.code != other.code(data.commitment.layout.num_values)
     with pytest.raises(ProofRejected, match="other parameters"):
-        other._check_commitment(data.commitment, [])
+        check_commitment(other.code(90 + 16), data.commitment, [])
 
 
 def test_claims_that_fit_no_tensor():

@@ -11,6 +11,8 @@ from opening_case import SMALL, Case
 
 from zkbench.commitments.ligero import Ligero
 from zkbench.commitments.merkle import MerkleTree
+from zkbench.commitments.reduction import Reduction
+from zkbench.commitments.rows import HashedRows
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels import eq
 from zkbench.kernels.launch import cpu_target
@@ -64,13 +66,13 @@ def _points(relay) -> tuple[list, list]:
 
 @pytest.fixture(autouse=True)
 def _liars_know_the_point(monkeypatch):
-    original = Ligero._prove_columns
+    original = Reduction._prove_columns
 
-    def prove_columns(self, transcript, data, point, target):
+    def prove_columns(self, transcript, target, data, point):
         transcript.point = point
-        original(self, transcript, data, point, target)
+        return original(self, transcript, target, data, point)
 
-    monkeypatch.setattr(Ligero, "_prove_columns", prove_columns)
+    monkeypatch.setattr(Reduction, "_prove_columns", prove_columns)
 
 
 def _shifted_values(relay, words):
@@ -142,12 +144,11 @@ def test_corrupted_row():
 def _with_codeword(change) -> list:
     """Prover data whose committed word is not the codeword: the tree is over the changed one."""
     data = CASE.commit()[0]
-    codeword = data.codeword.copy()
-    change(codeword.reshape(data.commitment.num_columns, data.stride))
-    shape = (CODE.log_length, data.commitment.num_columns, data.stride)
-    tree = MerkleTree(cpu_target(), codeword, *shape)
+    codeword, shape = data.rows.matrix.copy(), (data.rows.num_words, data.rows.stride)
+    change(codeword.reshape(shape))
+    tree = MerkleTree(cpu_target(), codeword, CODE.log_length, *shape)
     commitment = replace(data.commitment, root=tree.root)
-    return [replace(data, codeword=codeword, tree=tree, commitment=commitment)]
+    return [replace(data, rows=HashedRows(tree, codeword, *shape), commitment=commitment)]
 
 
 def test_committed_word_outside_the_decoding_radius():
@@ -182,9 +183,9 @@ def test_paths_and_rows_of_another_tree():
     other = SCHEME.commit(
         cpu_target(), {name: tensor[::-1].copy() for name, tensor in CASE.tensors[0].items()}
     )
-    _rejected("path does not lead", CASE.prove([replace(data, tree=other.tree)]))
-    both = replace(data, tree=other.tree, codeword=other.codeword)
-    _rejected("path does not lead", CASE.prove([both]))
+    paths = replace(data, rows=replace(data.rows, tree=other.rows.tree))
+    _rejected("path does not lead", CASE.prove([paths]))
+    _rejected("path does not lead", CASE.prove([replace(data, rows=other.rows)]))
 
 
 def test_another_root():
@@ -195,7 +196,7 @@ def test_another_root():
 
 
 def test_skipped_proof_of_work(monkeypatch):
-    monkeypatch.setattr("zkbench.commitments.ligero.find_nonce", lambda *_: 0)
+    monkeypatch.setattr("zkbench.protocols.grinding.find_nonce", lambda *_: 0)
     honest = replace(CASE, scheme=replace(SCHEME, grinding_bits=24))
     _rejected("proof of work is missing", honest.prove(), honest)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cases.case import Case, prove, verify
 from cases.everything import LARGE, SMALL
+from cases.openings import prove_openings
 from targets import get_target
 
 from zkbench.kernels.launch import Kernel, Scatter, cpu_target
@@ -75,3 +76,10 @@ def test_every_kernel_ran_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert multiplicities(target, Lookup(8, ((8,),)), [values]).tolist() == [1] * 8
     names = {*Kernel.registry, *Scatter.registry}
     assert {name for name in names if name.startswith(FAMILIES)} <= set(target.counts)
+
+
+def test_same_openings_on_both_targets() -> None:
+    target = Launches()
+    assert prove_openings(target) == prove_openings(cpu_target())
+    launched = {name.split(".")[0] for name in target.counts}
+    assert launched >= {"whir", "ntt", "blake3", "interleaved", "functional", "opening"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from inference_case import FEW_BITS, Case
 
 from zkbench.bench.timers import PhaseTimer
-from zkbench.inference import CommittedModel, _bind, _header, verify_inference
+from zkbench.inference import CommittedModel, _bind, _header, commit_model, verify_inference
 from zkbench.kernels import eq
 from zkbench.kernels.launch import cpu_target
 from zkbench.models.mlp import IntegerMLP, Trace, relu
@@ -108,6 +108,27 @@ class BoldLogupStar(LogupStar):
             kept_indices.append(np.where(inside, values, 0))
             kept_weights.append((words.reshape(-1, 2) * inside[:, None]).reshape(-1))
         return super()._push(target, kept_indices, kept_weights)
+
+
+class ForgedPush(BoldLogupStar):
+    """Y is moved at one entry so that <T, Y> is what the false outputs add up to."""
+
+    def _numerators(self, target, gammas, claims):
+        total = sum(
+            (g * c.value for g, c in zip(gammas, claims, strict=True)), self.field.element(0)
+        )
+        object.__setattr__(self, "total", total)
+        return super()._numerators(target, gammas, claims)
+
+    def _push(self, target, indices, weights):
+        words = super()._push(target, indices, weights).reshape(-1, 2)
+        pushed = self.field.unpack(words.reshape(-1))
+        true = self.field.element(0)
+        for j in np.flatnonzero(words.any(axis=1)).tolist():
+            true = true + pushed[j] * int(self.table.values[j])
+        entry = self.table.offset + 7
+        pushed[entry] = pushed[entry] + (self.total - true) / int(self.table.values[entry])
+        return self.field.pack(pushed)
 
 
 class Cheat(MlpInference):
@@ -241,6 +262,16 @@ def rejected(reason: str, case: Case, *arguments: Any, **options: Any) -> None:
     with pytest.raises(ProofRejected) as rejection:
         forgery.verify()
     assert str(rejection.value) == reason, str(rejection.value)
+
+
+def overflowing(layer: int) -> tuple[Case, IntegerMLP]:
+    """A committed model that leaves 16 bits in this layer on every input."""
+    case = Case.random(1)
+    biases = [bias.copy() for bias in case.committed.model.biases]
+    biases[layer][0] = 1 << (16 + case.committed.model.shift)
+    model = replace(case.committed.model, biases=tuple(biases))
+    committed = commit_model(model, TARGET, case.committed.public.scheme)
+    return replace(case, committed=committed), model
 
 
 def exact_extension(target: Any, field: Any, values: Any, shape: Any, point: Any) -> Any:

@@ -85,11 +85,10 @@ def _with_garbage(data):
     assert dense.size < whole.size
     whole[dense.size :] = 12345
     shape = (whole.size, columns, code.log_rows, code.log_inv_rate)
-    codeword = encode(TARGET, FIELD, whole, *shape, stride=data.stride)
-    tree = MerkleTree(TARGET, codeword, code.log_length, columns, data.stride)
-    return replace(
-        data, codeword=codeword, tree=tree, commitment=replace(commitment, root=tree.root)
-    )
+    codeword = encode(TARGET, FIELD, whole, *shape, stride=data.rows.stride)
+    tree = MerkleTree(TARGET, codeword, code.log_length, columns, data.rows.stride)
+    rows = replace(data.rows, matrix=codeword, tree=tree)
+    return replace(data, rows=rows, commitment=replace(commitment, root=tree.root))
 
 
 # Another model than the committed one.

@@ -20,18 +20,18 @@ from cheating import (
     WRONG_PRODUCT,
     BoldLogupStar,
     Cheat,
+    ForgedPush,
     Relay,
     bump,
     exact_extension,
     forge,
     forward,
+    overflowing,
     rejected,
 )
 from inference_case import Case
 
 from zkbench.fields import GOLDILOCKS as FIELD
-from zkbench.inference import commit_model
-from zkbench.models.mlp import IntegerMLP
 from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.layer_inputs import LayerInputs
 from zkbench.protocols.sumcheck import Axis
@@ -307,27 +307,6 @@ def test_relu_left_out(case):
     rejected(WRONG_OUTPUT, case, trace=trace)
 
 
-class ForgedPush(BoldLogupStar):
-    """Y is moved at one entry so that <T, Y> is what the false outputs add up to."""
-
-    def _numerators(self, target, gammas, claims):
-        total = sum(
-            (g * c.value for g, c in zip(gammas, claims, strict=True)), self.field.element(0)
-        )
-        object.__setattr__(self, "total", total)
-        return super()._numerators(target, gammas, claims)
-
-    def _push(self, target, indices, weights):
-        words = super()._push(target, indices, weights).reshape(-1, 2)
-        pushed = self.field.unpack(words.reshape(-1))
-        true = self.field.element(0)
-        for j in np.flatnonzero(words.any(axis=1)).tolist():
-            true = true + pushed[j] * int(self.table.values[j])
-        entry = self.table.offset + 7
-        pushed[entry] = pushed[entry] + (self.total - true) / int(self.table.values[entry])
-        return self.field.pack(pushed)
-
-
 def test_output_that_is_not_the_tables_and_a_forged_push(case):
     class Pusher(Cheat):
         @property
@@ -339,21 +318,11 @@ def test_output_that_is_not_the_tables_and_a_forged_push(case):
     rejected(WRONG_INDEX, case, Pusher, trace=trace)
 
 
-def _overflowing(layer: int) -> tuple[Case, IntegerMLP]:
-    """A committed model that leaves 16 bits in this layer on every input."""
-    case = Case.random(1)
-    biases = [bias.copy() for bias in case.committed.model.biases]
-    biases[layer][0] = 1 << (16 + case.committed.model.shift)
-    model = replace(case.committed.model, biases=tuple(biases))
-    committed = commit_model(model, TARGET, case.committed.public.scheme)
-    return replace(case, committed=committed), model
-
-
 @pytest.mark.parametrize(("layer", "reason"), [(1, WRONG_INDEX), (3, NOT_IN_TABLE)])
 def test_activation_beyond_16_bits(monkeypatch, layer, reason):
     """Everything is as the model says, but for the range of its activations."""
     _exact_extensions(monkeypatch)
-    case, model = _overflowing(layer)
+    case, model = overflowing(layer)
     trace = forward(model, case.inputs)
     assert trace.quotients[layer].max() >= 1 << 15
     rejected(reason, case, trace=trace)
@@ -362,6 +331,6 @@ def test_activation_beyond_16_bits(monkeypatch, layer, reason):
 @pytest.mark.parametrize("layer", [1, 3])
 def test_activation_that_wraps_around(layer):
     """The same, kept in 16 bits as an int16 would."""
-    case, model = _overflowing(layer)
+    case, model = overflowing(layer)
     trace = forward(model, case.inputs, quotient=lambda _, y: y.astype(np.int16).astype(np.int64))
     rejected(NOT_IN_TABLE, case, trace=trace)

@@ -13,18 +13,25 @@ from cheating import (
     WRONG_LABELS,
     WRONG_OPENING,
     WRONG_PRODUCT,
+    BoldLogupStar,
     Cheat,
+    ForgedPush,
     Relay,
     bump,
     changed,
+    exact_extension,
+    forge,
     forward,
+    overflowing,
     rejected,
 )
 from inference_case import Case, random_model
 
 from zkbench.inference import commit_model
+from zkbench.proof import ProofRejected
 from zkbench.protocols.argmax import ArgMax
-from zkbench.protocols.tlookup import Lookup
+from zkbench.protocols.gkr import Tree
+from zkbench.protocols.tlookup import Lookup, TLookup
 
 
 @pytest.mark.parametrize("amounts", [(1, 0), (-1, 0), (1, -1)])
@@ -152,3 +159,123 @@ def test_neurons_in_the_virtual_padding(wide_case):
     protocol = replace(wide_case.committed.public.protocol(3), dims=model.dims)
     options = {"trace": trace, "committed": committed, "protocol": protocol}
     rejected(PADDING, wide_case, **options)
+
+
+def test_table_with_another_entry(monkeypatch, case):
+    """The remainder that is out of range stands in the table, in place of an entry not in use."""
+    trace = forward(case.committed.model, case.inputs, quotient=bump(1, 1))
+    false = int(trace.remainders[1][0, 0])
+    original = TLookup._table_tree
+    free = []
+
+    class Cheats(Cheat):
+        def _counts(self, target, witness):
+            counts = super()._counts(target, witness)
+            free.append(int(np.flatnonzero(counts[0] == 0)[0]))
+            counts[0][free[0]] = 1
+            return counts
+
+    def table_tree(protocol, target, lookup, multiplicity, alpha):
+        if lookup != protocol.lookups[0]:
+            return original(protocol, target, lookup, multiplicity, alpha)
+        entries = np.arange(lookup.size, dtype=np.int64)
+        entries[free[0]] = false
+        monkeypatch.setattr("zkbench.protocols.tlookup.np.arange", lambda *_, **__: entries)
+        tree = original(protocol, target, lookup, multiplicity, alpha)
+        monkeypatch.undo()
+        return tree
+
+    monkeypatch.setattr(TLookup, "_table_tree", table_tree)
+    forgery = forge(case, Cheats, trace=trace)
+    assert free
+    with pytest.raises(ProofRejected, match="the lookup's table is another one"):
+        forgery.verify()
+
+
+# The look-up of ReLU outputs.
+
+
+def _cheat_with(protocol: type[BoldLogupStar]) -> type[Cheat]:
+    class Cheats(Cheat):
+        @property
+        def _logup_star(self):
+            honest = super()._logup_star
+            return protocol(honest.field, honest.table, honest.shapes)
+
+    return Cheats
+
+
+def _beyond_16_bits(monkeypatch, output: int):
+    """A committed model with an activation out of range at (0, 0) of layer 1, read as ``output``."""
+    monkeypatch.setattr("zkbench.protocols.rescale.extension_of_integers", exact_extension)
+    case, model = overflowing(1)
+    case = replace(case, inputs=case.inputs[:1])
+    outside = forward(model, case.inputs).quotients[1] >= 1 << 15
+    assert outside[0, 0]
+    trace = forward(
+        model,
+        case.inputs,
+        activation=lambda layer, x: (
+            np.where(outside, output, x).astype(np.int16) if layer == 1 else x
+        ),
+    )
+    return case, trace
+
+
+class WithoutThem(BoldLogupStar):
+    """Gives indices that point nowhere the weight 0: so they are not looked up at all."""
+
+    def _numerators(self, target, gammas, claims):
+        tables = super()._numerators(target, gammas, claims)
+        for words, values in zip(tables, self.quotients, strict=True):
+            words.reshape(-1, 2)[values.reshape(-1) >= 1 << 15] = 0
+        return tables
+
+
+def test_indices_left_out_of_the_lookup(monkeypatch):
+    case, trace = _beyond_16_bits(monkeypatch, output=0)
+    stacked = [np.stack([trace.quotients[0]]), np.stack(trace.quotients[1:3])]
+    monkeypatch.setattr(WithoutThem, "quotients", stacked, raising=False)
+    reason = "a lookup's numerators are not its claims' weights"
+    rejected(reason, case, _cheat_with(WithoutThem), trace=trace)
+
+
+class WithThemInTheTable(BoldLogupStar):
+    """An entry of the table that is not in use gets the index that points nowhere."""
+
+    entry, index = (1 << 15) + 29_000, 0
+
+    def _push(self, target, indices, weights):
+        moved = [np.where(v == self.index, self.entry - self.table.offset, v) for v in indices]
+        return super()._push(target, moved, weights)
+
+    def _table_tree(self, target, pushed, c):
+        negated = self.field.pack([-value for value in self.field.unpack(pushed)])
+        entries = np.arange(self.table_size, dtype=np.int64)
+        entries[self.entry] = self.index + self.table.offset
+        return Tree(target, self.field, (self.table_size,)).fill_leaves(entries, 0, c, negated)
+
+
+def test_table_of_outputs_with_another_entry(monkeypatch):
+    case, trace = _beyond_16_bits(monkeypatch, output=29_000)
+    assert (trace.quotients[1] >= 1 << 15).sum() == 1
+    monkeypatch.setattr(WithThemInTheTable, "index", int(trace.quotients[1][0, 0]))
+    reason = "the lookup's table is another one"
+    rejected(reason, case, _cheat_with(WithThemInTheTable), trace=trace)
+
+
+class CommittedPush(ForgedPush):
+    """Commits to the forged Y, and proves the fractions of the true one."""
+
+    def _push(self, target, indices, weights):
+        object.__setattr__(self, "true", BoldLogupStar._push(self, target, indices, weights))
+        return super()._push(target, indices, weights)
+
+    def _table_tree(self, target, pushed, c):
+        return super()._table_tree(target, self.true, c)
+
+
+def test_committed_push_other_than_the_one_of_the_fractions(case):
+    trace = forward(case.committed.model, case.inputs, activation=bump(1, 9))
+    reason = "the pushed-forward vector is not the committed one"
+    rejected(reason, case, _cheat_with(CommittedPush), trace=trace)

@@ -15,6 +15,7 @@ import numpy as np
 
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.merkle import DIGEST_BYTES, MerkleTree
+from zkbench.commitments.rows import HashedRows
 from zkbench.fields import FIELDS, Field
 from zkbench.kernels.interleaved import fill
 from zkbench.kernels.launch import Array, Target
@@ -95,9 +96,7 @@ class ProverData:
 
     commitment: Commitment
     dense: Array  # signed integers, or words of F
-    codeword: Array  # column c starts at c * stride
-    stride: int
-    tree: MerkleTree
+    rows: HashedRows  # of the codewords: rate 2^-log_inv_rate, one leaf a row
 
 
 def commit(
@@ -130,7 +129,8 @@ def commit(
         stride=stride,
     )
     tree = MerkleTree(target, codeword, code.log_length, num_columns, stride)
-    return ProverData(Commitment(tree.root, layout, code), dense, codeword, stride, tree)
+    rows = HashedRows(tree, codeword, num_columns, stride)
+    return ProverData(Commitment(tree.root, layout, code), dense, rows)
 
 
 def _dense_vector(

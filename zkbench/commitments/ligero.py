@@ -6,64 +6,45 @@ The caller must have sent or bound every root (``transcript.send_bytes("root", .
 before the first challenge that a claim depends on, and has checked that the commitments are the
 ones it means. Nothing is bound twice here.
 
-For every commitment, with dense vector q of M columns F_c of 2^k values:
- a. challenge gamma; W = sum gamma^i w_i; sumcheck of <q, W> = sum gamma^i value_i ends at a point z
-    and a value that q~(z) W~(z) must have; the verifier computes W~(z) itself;
- b. the prover sends v_c = F_c~(z_low); q~(z) = sum_c eq(z_high, c) v_c;
- c. challenge rho; the prover sends the combined column L = sum_c eq(rho, c) F_c, 2^k elements of E;
-    <L, eq(z_low)> = sum_c eq(rho, c) v_c.
-Then, once for all commitments:
- d. a proof of work; the verifier draws row indices and receives these rows with a Merkle opening;
-    sum_c eq(rho, c) row_c must be the codeword of L there.
+For every commitment, the claims become one claim on a combination L of its columns (``reduction``),
+and the prover sends L, 2^k elements of E. Then, once for all commitments, a proof of work; the
+verifier draws row indices and receives these rows with a Merkle opening; sum_c eq(rho, c) row_c
+must be the codeword of L there.
 
-Soundness: ``soundness_terms``. Unique decoding, no conjecture. The coefficients eq(rho, c) cost
-log2(M) instead of M in the proximity term. Rounds: ceil(log2 N) + 4. Proof: 16 2^k + 16 M bytes
-and, for each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements of
-E, t rows, and W~(z): O(tiles) for each claim.
+Soundness: ``soundness_terms``. Unique decoding, no conjecture. Proof: 16 2^k + 16 M bytes and, for
+each of t rows, 8 M and a share of the opening. Verifier: an NTT of 2^(k + r) elements of E, t rows,
+and what the reduction costs.
 
-Sources: Ames et al., Ligero (CCS 2017); Diamond and Gruen, ePrint 2024/1351, for tensor
-coefficients in the unique decoding radius; P 3.4 and 3.6.
+Sources: Ames et al., Ligero (CCS 2017); P 3.4 and 3.6.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 
-from zkbench.commitments import interleaved, merkle
+from zkbench.commitments import interleaved
 from zkbench.commitments.claims import Claim
-from zkbench.commitments.dense_weights import PointTables, accumulate, evaluate
+from zkbench.commitments.dense_weights import PointTables
 from zkbench.commitments.interleaved import Code, Commitment, ProverData
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.unification import DenseProduct
+from zkbench.commitments.proximity import Radius
+from zkbench.commitments.reduction import ColumnClaim, Reduction, check_commitment
+from zkbench.commitments.rows import draw_rows, receive_rows
 from zkbench.fields import FIELDS, GOLDILOCKS, Field
-from zkbench.kernels import eq
-from zkbench.kernels.blake3 import find_nonce, is_good_nonce
 from zkbench.kernels.functional import kernels as functional_kernels
-from zkbench.kernels.interleaved import column_values, combined_column, pick_rows, row_kernels
-from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.interleaved import row_kernels
+from zkbench.kernels.launch import Target, cpu_target
 from zkbench.kernels.ntt import encode
-from zkbench.proof import ProofRejected
-from zkbench.protocols.sumcheck import Axis, Sumcheck, num_variables
+from zkbench.protocols.grinding import prove_work, verify_work
+from zkbench.protocols.sumcheck import num_variables
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
 SECURITY_BITS = 103  # a term; so that the sum over several commitments keeps 100
-
-
-def queries_for(security_bits: int, grinding_bits: int, log_inv_rate: int) -> int:
-    """Rows to ask for so that a word outside the unique decoding radius passes with 2^-security."""
-    return math.ceil((security_bits - grinding_bits) / _bits_a_query(log_inv_rate))
-
-
-def _bits_a_query(log_inv_rate: int) -> float:
-    """-log2 of the chance (1 + rate) / 2 that one row misses an error."""
-    return 1 - math.log2(1 + 2.0**-log_inv_rate)
 
 
 @dataclass(frozen=True)
@@ -73,7 +54,7 @@ class Ligero:
     field: Field = GOLDILOCKS
     log_inv_rate: int = 1
     grinding_bits: int = 20
-    queries: int = queries_for(SECURITY_BITS, 20, 1)
+    queries: int = Radius(1).queries(SECURITY_BITS - 20)
     log_rows: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -125,13 +106,12 @@ class Ligero:
     ) -> None:
         """Prove all claims on all commitments; raises ValueError for claims that fit no tensor."""
         for data, claims in openings:
-            point = self._prove_claims(transcript, data, claims, target)
-            self._prove_columns(transcript, data, point, target)
-        seed = transcript.grinding_seed("grinding")
-        nonce = find_nonce(target, seed, self.grinding_bits)
-        transcript.send_bytes("nonce", nonce.to_bytes(8, "little"))
+            _, column = Reduction(self.field).prove(transcript, target, data, claims)
+            transcript.send_words("combined column", target.to_host(column))
+        prove_work(transcript, target, self.grinding_bits)
         for data, _ in openings:
-            self._prove_rows(transcript, data, target)
+            log_length = data.commitment.code.log_length
+            data.rows.open(transcript, draw_rows(transcript, self.queries, log_length))
 
     def verify(
         self,
@@ -141,157 +121,40 @@ class Ligero:
         """Raise ProofRejected unless all claims hold."""
         combined = []
         for commitment, claims in openings:
-            self._check_commitment(commitment, claims)
-            point, values = self._verify_claims(transcript, commitment, claims)
-            combined.append(self._verify_columns(transcript, commitment, point, values))
-        seed = transcript.grinding_seed("grinding")
-        nonce = transcript.receive_bytes("nonce", 8)
-        if not is_good_nonce(blake3(seed + nonce).digest(), self.grinding_bits):
-            raise ProofRejected("the proof of work is missing")
-        for (commitment, _), (weights, column) in zip(openings, combined, strict=True):
-            self._verify_rows(transcript, commitment, weights, column)
+            check_commitment(self.code(commitment.layout.num_values), commitment, claims)
+            claim = Reduction(self.field).verify(transcript, commitment, claims)
+            combined.append((commitment, claim, self._verify_column(transcript, claim)))
+        verify_work(transcript, self.grinding_bits)
+        for commitment, claim, column in combined:
+            self._verify_rows(transcript, commitment, claim, column)
 
-    def _check_commitment(self, commitment: Commitment, claims: Sequence[Claim]) -> None:
-        if commitment.code != self.code(commitment.layout.num_values):
-            raise ProofRejected("the commitment was made with other parameters")
-        try:
-            check_claims(commitment.layout, claims)
-        except ValueError as error:
-            raise ProofRejected(str(error)) from error
-
-    def _prove_claims(
-        self,
-        transcript: ProverTranscript,
-        data: ProverData,
-        claims: Sequence[Claim],
-        target: Target,
-    ) -> list[Element]:
-        """Step a: from all claims to one point."""
-        layout = data.commitment.layout
-        check_claims(layout, claims)
-        gamma = transcript.challenge("claim combination")
-        weights = target.zeros(layout.num_values * self.field.ext.limbs)
-        scale = self.field.element(1)
-        for claim in claims:
-            slot = layout.slot(claim.tensor)
-            accumulate(target, self.field, slot, claim.functional, scale, weights)
-            scale = scale * gamma
-        statement = DenseProduct(target, self.field, data.dense, weights, layout.num_values)
-        point, _ = Sumcheck(self.field).prove(transcript, statement)
-        return point
-
-    def _verify_claims(
-        self, transcript: VerifierTranscript, commitment: Commitment, claims: Sequence[Claim]
-    ) -> tuple[list[Element], np.ndarray]:
-        """Steps a and b: (the point, the column values there)."""
-        layout, code = commitment.layout, commitment.code
-        gamma = transcript.challenge("claim combination")
-        total, scales = self.field.element(0), []
-        scale = self.field.element(1)
-        for claim in claims:
-            scales.append(scale)
-            total = total + scale * claim.value
-            scale = scale * gamma
-        axes = [Axis(layout.num_values)]
-        point, final = Sumcheck(self.field).verify(transcript, total, axes)
-        values = transcript.receive_words(
-            "column values", commitment.num_columns * self.field.ext.limbs
-        )
-        tables = PointTables(self.field, point)
-        weight = self.field.element(0)
-        for claim, scale in zip(claims, scales, strict=True):
-            slot = layout.slot(claim.tensor)
-            weight = weight + scale * evaluate(tables, slot, claim.functional)
-        selector = eq.eq_table(
-            cpu_target(), self.field, point[code.log_rows :], commitment.num_columns
-        )
-        value = self._dot(selector, values, commitment.num_columns)
-        transcript.require_zero(value * weight - final, "opening: the claims do not hold")
-        return point, values
-
-    def _prove_columns(
-        self, transcript: ProverTranscript, data: ProverData, point: list[Element], target: Target
-    ) -> None:
-        """Steps b and c: values of the columns at the point, and a random combination of them."""
-        layout, log_rows = data.commitment.layout, data.commitment.code.log_rows
-        inside = eq.eq_table(target, self.field, point[:log_rows], 1 << log_rows)
-        shape = (data.dense, layout.num_values, log_rows)
-        transcript.send_words("column values", column_values(target, self.field, *shape, inside))
-        rho = self._column_challenge(transcript, data.commitment)
-        weights = eq.eq_table(target, self.field, rho, data.commitment.num_columns)
-        column = combined_column(target, self.field, *shape, weights)
-        transcript.send_words("combined column", column)
-
-    def _verify_columns(
-        self,
-        transcript: VerifierTranscript,
-        commitment: Commitment,
-        point: list[Element],
-        values: np.ndarray,
-    ) -> tuple[Array, np.ndarray]:
-        """Step c: (coefficients of the columns, combined column), consistent with the values."""
-        log_rows = commitment.code.log_rows
-        rho = self._column_challenge(transcript, commitment)
-        column = transcript.receive_words("combined column", self.field.ext.limbs << log_rows)
-        weights = eq.eq_table(cpu_target(), self.field, rho, commitment.num_columns)
-        tables = PointTables(self.field, point[:log_rows])
-        one = self.field.pack([1])
-        words = cpu_target().reduce(
-            functional_kernels(self.field).eq_dot,
-            1 << log_rows,
-            column,
-            one,
-            1,
-            *tables.halves(0),
-            0,
-        )
+    def _verify_column(self, transcript: VerifierTranscript, claim: ColumnClaim) -> np.ndarray:
+        """The combined column, which has the value claimed."""
+        length = 1 << len(claim.point)
+        column = transcript.receive_words("combined column", self.field.ext.limbs * length)
+        tables = PointTables(self.field, claim.point)
+        arguments = (column, self.field.pack([1]), 1, *tables.halves(0), 0)
+        words = cpu_target().reduce(functional_kernels(self.field).eq_dot, length, *arguments)
         transcript.require_zero(
-            self._dot(weights, values, commitment.num_columns) - self.field.unpack(words)[0],
+            claim.value - self.field.unpack(words)[0],
             "opening: the combined column contradicts the column values",
         )
-        return weights, column
-
-    def _column_challenge(self, transcript: Any, commitment: Commitment) -> list[Element]:
-        return transcript.challenges("column combination", num_variables(commitment.num_columns))
-
-    def _dot(self, a: Array, b: Array, length: int) -> Element:
-        """<a, b> for two vectors of E."""
-        out = np.empty(self.field.ext.limbs, dtype=np.uint64)
-        cpu_target().map(functional_kernels(self.field).row_dots, 1, a, b, length, out)
-        return self.field.unpack(out)[0]
-
-    def _query_rows(self, transcript: Any, commitment: Commitment) -> list[int]:
-        """Distinct leaf indices, in order."""
-        drawn = transcript.indices("queries", self.queries, commitment.code.log_length)
-        return sorted(set(drawn))
-
-    def _prove_rows(self, transcript: ProverTranscript, data: ProverData, target: Target) -> None:
-        """Step d: the rows asked for, and their paths."""
-        indices = self._query_rows(transcript, data.commitment)
-        columns = data.commitment.num_columns
-        rows = pick_rows(target, self.field, data.codeword, data.stride, columns, indices)
-        transcript.send_words("rows", rows)
-        transcript.send_bytes("paths", data.tree.open(indices))
+        return column
 
     def _verify_rows(
         self,
         transcript: VerifierTranscript,
         commitment: Commitment,
-        weights: Array,
+        claim: ColumnClaim,
         column: np.ndarray,
     ) -> None:
-        """Step d: the rows are those committed, and combine to the codeword of the column."""
+        """The rows are those committed, and combine to the codeword of the column."""
         code, width = commitment.code, commitment.num_columns
-        indices = self._query_rows(transcript, commitment)
-        rows = transcript.receive_words("rows", len(indices) * width)
-        size = merkle.opening_size(code.log_length, indices)
-        paths = transcript.receive_bytes("paths", size)
-        leaves = [row.astype("<u8").tobytes() for row in rows.reshape(-1, width)]
-        merkle.verify(commitment.root, code.log_length, indices, leaves, paths)
+        indices = draw_rows(transcript, self.queries, code.log_length)
+        rows = receive_rows(transcript, commitment.root, code.log_length, width, indices)
         got = np.empty(len(indices) * self.field.ext.limbs, dtype=np.uint64)
-        cpu_target().map(
-            row_kernels(self.field).combine_rows, len(indices), rows, weights, width, got
-        )
+        combine = row_kernels(self.field).combine_rows
+        cpu_target().map(combine, len(indices), rows, claim.weights, width, got)
         expected = self._codeword_at(code, column, indices)
         for a, b in zip(self.field.unpack(got), expected, strict=True):
             transcript.require_zero(a - b, "opening: a row contradicts the combined column")
@@ -304,26 +167,19 @@ class Ligero:
         return self.field.unpack(codeword.reshape(-1, limbs)[indices].reshape(-1))
 
     def soundness_terms(self, num_values: int, num_claims: int) -> list[tuple[str, float]]:
-        """(name, bits) of every way in which a false claim on one commitment may pass.
-
-        Formulas: P 3.4 (unique decoding column); the proximity term is Diamond and Gruen's
-        log2(M) times the block length over |E|.
-        """
+        """(name, bits) of every way in which a false claim on one commitment may pass (P 3.4)."""
+        queries = self.queries * Radius(self.log_inv_rate).bits_a_query + self.grinding_bits
         code = self.code(num_values)
-        log_columns = num_variables(-(-num_values >> code.log_rows))
-        bits = self.field.bits
-        terms = [
-            ("queries", self.queries * _bits_a_query(self.log_inv_rate) + self.grinding_bits),
-            ("claim combination", bits - _log2(num_claims - 1)),
-            ("unification sumcheck", bits - _log2(2 * num_variables(num_values))),
-            ("column proximity", bits - _log2(log_columns) - code.log_length),
-            ("column values", bits - _log2(log_columns)),
+        terms = Reduction(self.field).soundness_terms(code, num_values, num_claims)
+        return [("queries", queries), *terms]
+
+    def opening_terms(self, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[str, float]]:
+        """The same of several commitments at once: name -> (number of values, of claims)."""
+        return [
+            (f"{name} opening: {term}", bits)
+            for name, size in sizes.items()
+            for term, bits in self.soundness_terms(*size)
         ]
-        return terms if log_columns else terms[:-2]
-
-
-def _log2(count: int) -> float:
-    return math.log2(max(1, count))
 
 
 def ligero_from_json(data: Any, error: type[Exception]) -> Ligero:
@@ -341,12 +197,3 @@ def ligero_from_json(data: Any, error: type[Exception]) -> Ligero:
     if not isinstance(data["field"], str) or data["field"] not in FIELDS:
         raise error(f"unknown field {data['field']!r:.60} in the commitment scheme's parameters")
     return Ligero(FIELDS[data["field"]], **numbers, log_rows=log_rows)
-
-
-def check_claims(layout: Layout, claims: Sequence[Claim]) -> None:
-    """Raise ValueError for a claim on a tensor that is not there or has another shape."""
-    shapes = layout.shapes
-    for claim in claims:
-        if claim.tensor not in shapes:
-            raise ValueError(f"the commitment holds no tensor {claim.tensor!r}")
-        claim.functional.check(shapes[claim.tensor])

@@ -35,12 +35,18 @@ class MerkleTree:
     """All layers of a tree, on its target, leaves first."""
 
     def __init__(
-        self, target: Target, matrix: Array, log_rows: int, num_columns: int, stride: int
+        self,
+        target: Target,
+        matrix: Array,
+        log_rows: int,
+        num_words: int,
+        stride: int,
+        log_limbs: int = 0,
     ) -> None:
-        """Hash the rows of a matrix: row i is the words matrix[c * stride + i], c < num_columns."""
+        """Hash the rows of a matrix of ``num_words`` words a row, see ``hash_rows``."""
         self.target, self.log_leaves = target, log_rows
         self.nodes = target.empty((2 << log_rows) * DIGEST_WORDS)
-        hash_rows(target, matrix, 1 << log_rows, num_columns, stride, self.nodes)
+        hash_rows(target, matrix, 1 << log_rows, num_words, stride, self.nodes, log_limbs)
         hash_layers(target, self.nodes, log_rows)
 
     @property

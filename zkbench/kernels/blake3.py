@@ -231,32 +231,39 @@ def hash_pair(array, left, flags):
     return compress(initial(), block, _ZERO64, _64_BYTES, flags)
 
 
-@device("blake3.column_word")
-def _word(matrix, row, column, num_columns, stride):
-    return matrix[column * stride + row] if column < num_columns else _ZERO64
+@device("blake3.row_word")
+def row_word(matrix, row, word, stride, log_limbs):
+    """Word ``word`` of a row: columns are ``stride`` entries of 2^log_limbs words apart."""
+    entry = (word >> log_limbs) * stride + row
+    return matrix[(entry << log_limbs) + (word & ((1 << log_limbs) - 1))]
+
+
+@device("blake3.padded_word")
+def _word(matrix, row, word, num_words, stride, log_limbs):
+    return row_word(matrix, row, word, stride, log_limbs) if word < num_words else _ZERO64
 
 
 @device("blake3.hash_chunk")
-def _hash_chunk(matrix, row, chunk, num_columns, stride):
+def _hash_chunk(matrix, row, chunk, num_words, stride, log_limbs):
     """Chaining value of one chunk of a row, or the digest of a row that is one chunk."""
     start = chunk * _CHUNK_WORDS
-    stop = min(start + _CHUNK_WORDS, num_columns)
+    stop = min(start + _CHUNK_WORDS, num_words)
     cv = initial()
     for k in range(start, stop, _BLOCK_WORDS):
         block = (
-            _word(matrix, row, k, stop, stride),
-            _word(matrix, row, k + 1, stop, stride),
-            _word(matrix, row, k + 2, stop, stride),
-            _word(matrix, row, k + 3, stop, stride),
-            _word(matrix, row, k + 4, stop, stride),
-            _word(matrix, row, k + 5, stop, stride),
-            _word(matrix, row, k + 6, stop, stride),
-            _word(matrix, row, k + 7, stop, stride),
+            _word(matrix, row, k, stop, stride, log_limbs),
+            _word(matrix, row, k + 1, stop, stride, log_limbs),
+            _word(matrix, row, k + 2, stop, stride, log_limbs),
+            _word(matrix, row, k + 3, stop, stride, log_limbs),
+            _word(matrix, row, k + 4, stop, stride, log_limbs),
+            _word(matrix, row, k + 5, stop, stride, log_limbs),
+            _word(matrix, row, k + 6, stop, stride, log_limbs),
+            _word(matrix, row, k + 7, stop, stride, log_limbs),
         )
         flags = _CHUNK_START if k == start else _NO_FLAG
         if k + _BLOCK_WORDS >= stop:
             flags = np.uint32(flags | _CHUNK_END)
-            if num_columns <= _CHUNK_WORDS:
+            if num_words <= _CHUNK_WORDS:
                 flags = np.uint32(flags | _ROOT)
         num_bytes = np.uint32(8 * min(_BLOCK_WORDS, stop - k))
         cv = compress(cv, block, np.uint64(chunk), num_bytes, flags)
@@ -266,16 +273,16 @@ def _hash_chunk(matrix, row, chunk, num_columns, stride):
 @cache
 def kernels() -> SimpleNamespace:
     @kernel("blake3.leaves")
-    def leaves(i, matrix, num_rows, num_columns, stride, digests):
+    def leaves(i, matrix, num_rows, num_words, stride, log_limbs, digests):
         """digests[i] = hash of row i of at most 128 words."""
-        write_digest(digests, i, _hash_chunk(matrix, i, 0, num_columns, stride))
+        write_digest(digests, i, _hash_chunk(matrix, i, 0, num_words, stride, log_limbs))
 
     @kernel("blake3.chunks")
-    def chunks(i, matrix, num_rows, num_columns, stride, num_chunks, values):
+    def chunks(i, matrix, num_rows, num_words, stride, log_limbs, num_chunks, values):
         """values[row * num_chunks + chunk] = chaining value of that chunk; rows run fastest."""
         chunk = i // num_rows
         row = i - chunk * num_rows
-        value = _hash_chunk(matrix, row, chunk, num_columns, stride)
+        value = _hash_chunk(matrix, row, chunk, num_words, stride, log_limbs)
         write_digest(values, row * num_chunks + chunk, value)
 
     @kernel("blake3.join_chunks")
@@ -332,15 +339,22 @@ def kernels() -> SimpleNamespace:
 
 
 def hash_rows(
-    target: Target, matrix: Array, num_rows: int, num_columns: int, stride: int, digests: Array
+    target: Target,
+    matrix: Array,
+    num_rows: int,
+    num_words: int,
+    stride: int,
+    digests: Array,
+    log_limbs: int = 0,
 ) -> None:
-    """digests[i] = BLAKE3 of row i: its words matrix[c * stride + i], c < num_columns, in order.
+    """digests[i] = BLAKE3 of row i: its words matrix[c * stride + i], c < num_words, in order.
 
+    Entries may be of 2^log_limbs words, which then count together as one in ``stride`` and i.
     ``digests`` is a uint64 array with room for at least num_rows digests, written from its start.
     """
     family = kernels()
-    shape = (num_rows, num_columns, stride)
-    num_chunks = -(-num_columns // _CHUNK_WORDS)
+    shape = (num_rows, num_words, stride, log_limbs)
+    num_chunks = -(-num_words // _CHUNK_WORDS)
     if num_chunks == 1:
         target.map(family.leaves, num_rows, matrix, *shape, digests, grain=64)
         return

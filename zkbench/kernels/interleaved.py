@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from zkbench.fields import Field
+from zkbench.kernels.blake3 import row_word
 from zkbench.kernels.launch import Array, Target, kernel
 from zkbench.kernels.ntt import holds_integers, reader
 
@@ -69,12 +70,6 @@ def row_kernels(field: Field) -> SimpleNamespace:
     def copy(i, source, offset, dense):
         dense[offset + i] = source[i]
 
-    @kernel("interleaved.pick_rows")
-    def pick_rows(i, matrix, stride, num_columns, rows, out):
-        """out[q, c] = matrix[c * stride + rows[q]]."""
-        q = i // num_columns
-        out[i] = matrix[(i - q * num_columns) * stride + rows[q]]
-
     @kernel(f"interleaved.sum_lanes.{field.name}")
     def sum_lanes(column, shares, lanes, out):
         total = zero()
@@ -90,9 +85,14 @@ def row_kernels(field: Field) -> SimpleNamespace:
             total = add(total, mul_base(load(weights, c), load_base(rows, q * num_columns + c)))
         store(out, q, total)
 
-    return SimpleNamespace(
-        copy=copy, pick_rows=pick_rows, sum_lanes=sum_lanes, combine_rows=combine_rows
-    )
+    return SimpleNamespace(copy=copy, sum_lanes=sum_lanes, combine_rows=combine_rows)
+
+
+@kernel("interleaved.pick_rows")
+def _pick_rows(i, matrix, stride, num_words, log_limbs, rows, out):
+    """out[q, word] = that word of row rows[q]."""
+    q = i // num_words
+    out[i] = row_word(matrix, rows[q], i - q * num_words, stride, log_limbs)
 
 
 def fill(
@@ -125,8 +125,8 @@ def column_values(
 
 def combined_column(
     target: Target, field: Field, dense: Array, length: int, log_rows: int, weights: Array
-) -> np.ndarray:
-    """sum over columns c of weights[c] column_c, as E words on the host."""
+) -> Array:
+    """sum over columns c of weights[c] column_c, as E words."""
     num_columns = -(-length >> log_rows)
     span = 1
     while 2 * span * target.parallel_items <= 1 << log_rows and span < 64:
@@ -135,15 +135,18 @@ def combined_column(
     family = kernels(field, holds_integers(dense))
     arguments = (dense, length, log_rows, num_columns, weights, span, out)
     target.map(family.combine, (1 << log_rows) // span, *arguments, grain=1)
-    return target.to_host(out)
+    return out
 
 
 def pick_rows(
-    target: Target, field: Field, matrix: Array, stride: int, num_columns: int, rows: list[int]
+    target: Target, matrix: Array, stride: int, num_words: int, log_limbs: int, rows: list[int]
 ) -> np.ndarray:
-    """The words of some rows of a column-major matrix, row by row, on the host."""
+    """The words of some rows of a column-major matrix, row by row, on the host.
+
+    Columns are ``stride`` entries of 2^log_limbs words apart.
+    """
     where = target.to_device(np.array(rows, dtype=np.int64))
-    out = target.empty(len(rows) * num_columns)
-    arguments = (matrix, stride, num_columns, where, out)
-    target.map(row_kernels(field).pick_rows, len(rows) * num_columns, *arguments)
+    out = target.empty(len(rows) * num_words)
+    arguments = (matrix, stride, num_words, log_limbs, where, out)
+    target.map(_pick_rows, len(rows) * num_words, *arguments)
     return target.to_host(out)

@@ -31,7 +31,7 @@ from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Book, Claim, Value
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import Scheme
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.mlp import VALUE_BITS, LinearStack, Trace, linear_stacks
@@ -75,7 +75,7 @@ class ModelTensors:
 class MlpInference:
     """A model of these widths and this shift, on a batch of inputs."""
 
-    scheme: Ligero
+    scheme: Scheme
     dims: tuple[int, ...]
     shift: int
     batch: int
@@ -166,11 +166,8 @@ class MlpInference:
         sizes = {"weights": self.weight_shapes(self.dims), "witness": self.witness_shapes}
         if self._logup_star is not None:
             sizes["pushed"] = self.pushed_shapes
-        for name, shapes in sizes.items():
-            values = Layout.of(shapes).num_values
-            opening = self.scheme.soundness_terms(values, most_claims)
-            terms += [Term(f"{name} opening: {term}", value) for term, value in opening]
-        return terms
+        opened = {name: (Layout.of(s).num_values, most_claims) for name, s in sizes.items()}
+        return terms + [Term(*term) for term in self.scheme.opening_terms(opened)]
 
     # What the prover works with.
 

@@ -428,9 +428,15 @@ class Sumcheck:
             if len(point) == statement.num_rounds:
                 break
             transcript.send("round", statement.round(challenge))
-            challenge = transcript.challenge("round")
+            challenge = self._prover_challenge(transcript)
             point.append(challenge)
         return point, statement.finish(challenge)
+
+    def _prover_challenge(self, transcript: ProverTranscript) -> Element:
+        return transcript.challenge("round")
+
+    def _verifier_challenge(self, transcript: VerifierTranscript) -> Element:
+        return transcript.challenge("round")
 
     def verify(
         self, transcript: VerifierTranscript, claim: Element, axes: Sequence[Axis]
@@ -440,7 +446,7 @@ class Sumcheck:
         for axis in reversed(axes):
             for k in range(axis.variables):
                 values = transcript.receive("round", self.degree)
-                challenge = transcript.challenge("round")
+                challenge = self._verifier_challenge(transcript)
                 w = None if axis.point is None else axis.point[k]
                 claim = self._next_claim(claim, values, w, challenge)
                 point.append(challenge)
