@@ -101,12 +101,14 @@ def test_large_axes_have_their_eq_tables_split(name: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_tables_that_stay_on_their_target(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever tables move to the host, the proof is the same."""
+@pytest.mark.parametrize("tail_variables", [-1, 0, 1, 2, 3])
+def test_the_last_rounds_in_one_call(
+    name: str, tail_variables: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rounds the tail kernel runs, none included, the proof is the same."""
     case = SMALL[name]
     expected = prove(case, cpu_target())
-    assert prove(case, CpuTarget(1)) == expected
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
+    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", tail_variables)
     assert prove(case, CpuTarget(1)) == expected
 
 
