@@ -7,8 +7,9 @@ from math import prod
 from random import Random
 
 from cases.case import Case, Shape
-from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
+from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.products import HadamardCase, LinearCase, SumcheckCase
+from cases.rounding import ArgMaxCase, RescaleCase
 from zkbench.protocols.tables import FunctionTable, Relu, Table
 from zkbench.protocols.tlookup import Lookup
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from cases.case import Case, Shape, prove, verify
 from cases.everything import LARGE, RANDOM, SHAPES, SMALL, random_lookup
-from cases.lookups import ArgMaxCase, GkrCase, LogupStarCase, RescaleCase, TLookupCase
+from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.products import HadamardCase, LinearCase, SumcheckCase
+from cases.rounding import ArgMaxCase, RescaleCase
 
 from zkbench.kernels import contract
 from zkbench.kernels.launch import CpuTarget, cpu_target

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases.case import FIELD, changed, prove, reason_of_rejection, verify
-from cases.lookups import ArgMaxCase, RescaleCase
+from cases.rounding import ArgMaxCase, RescaleCase
 from definitions import mle, random_points
 
 from zkbench.kernels.launch import Target, cpu_target
