@@ -41,8 +41,10 @@ def first_error(validator: Draft202012Validator, instance: Any) -> str | None:
 def _unknown_keys(error: ValidationError) -> str | None:
     if error.validator != "additionalProperties" or error.validator_value is not False:
         return None
-    known = sorted(error.schema.get("properties", {}))
-    unknown = ", ".join(sorted(set(error.instance) - set(known)))
+    schema: Any = error.schema  # an object's own schema, since it limits its properties
+    instance: Any = error.instance
+    known = sorted(schema.get("properties", {}))
+    unknown = ", ".join(sorted(set(instance) - set(known)))
     return f"unknown key {unknown} in {_place(error.absolute_path)}; known: {', '.join(known)}"
 
 
