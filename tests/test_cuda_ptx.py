@@ -72,6 +72,7 @@ PARAMETERS: dict[str, list[Any]] = {
     "field": [GOLDILOCKS],
     "integers": [False, True],
     "extension": [False, True],
+    "entries": ["small", "integers", "words"],
 }
 
 
@@ -177,7 +178,12 @@ SCHEMES: list[Scheme] = [
 def commit_and_open(target: Target) -> None:
     """Tensors of each kind of entry; rows of one chunk and of several."""
     shapes = {"a": (3, 5), "b": (130, 9), "c": (7,)}
-    for dtypes in ([np.int16] * 3, [np.int16, np.int64, np.uint64], [np.uint64] * 3):
+    for dtypes in (
+        [np.int16] * 3,
+        [np.int32] * 3,
+        [np.int16, np.int64, np.uint64],
+        [np.uint64] * 3,
+    ):
         tensors = {
             name: np.ones(shape, dtype=dtype)
             for (name, shape), dtype in zip(shapes.items(), dtypes, strict=True)

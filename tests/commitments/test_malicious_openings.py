@@ -10,7 +10,7 @@ from brute_force import E, true_claim
 from opening_case import SMALL, Case
 
 from zkbench.commitments.ligero import Ligero
-from zkbench.commitments.merkle import MerkleTree
+from zkbench.commitments.merkle import tree_of
 from zkbench.commitments.reduction import Reduction
 from zkbench.commitments.rows import HashedRows
 from zkbench.fields import GOLDILOCKS as FIELD
@@ -68,9 +68,9 @@ def _points(relay) -> tuple[list, list]:
 def _liars_know_the_point(monkeypatch):
     original = Reduction._prove_columns
 
-    def prove_columns(self, transcript, target, data, point):
+    def prove_columns(self, transcript, target, data, point, folded):
         transcript.point = point
-        return original(self, transcript, target, data, point)
+        return original(self, transcript, target, data, point, folded)
 
     monkeypatch.setattr(Reduction, "_prove_columns", prove_columns)
 
@@ -146,7 +146,7 @@ def _with_codeword(change) -> list:
     data = CASE.commit()[0]
     codeword, shape = data.rows.matrix.copy(), (data.rows.num_words, data.rows.stride)
     change(codeword.reshape(shape))
-    tree = MerkleTree(cpu_target(), codeword, CODE.log_length, *shape)
+    tree = tree_of(cpu_target(), codeword, CODE.log_length, *shape)
     commitment = replace(data.commitment, root=tree.root)
     return [replace(data, rows=HashedRows(tree, codeword, *shape), commitment=commitment)]
 

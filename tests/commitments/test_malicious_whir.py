@@ -28,7 +28,7 @@ from whir_liars import (
 
 from zkbench.commitments import joining, whir_rounds
 from zkbench.commitments.joining import JoinedRows, Joining
-from zkbench.commitments.merkle import MerkleTree
+from zkbench.commitments.merkle import tree_of
 from zkbench.commitments.reduction import Reduction
 from zkbench.commitments.rows import HashedRows
 from zkbench.commitments.whir_rounds import WhirRounds
@@ -82,7 +82,7 @@ def test_column_values_that_keep_the_sumcheck(monkeypatch, case):
     """Two values changed so that their combination stays: the combined claim is then false."""
 
     def wrap(honest):
-        def prove_columns(self, transcript, target, data, point):
+        def prove_columns(self, transcript, target, data, point, folded):
             z_high = point[data.commitment.code.log_rows :]
 
             def shifted(words):
@@ -93,7 +93,7 @@ def test_column_values_that_keep_the_sumcheck(monkeypatch, case):
 
             with monkeypatch.context() as patch:
                 lying_words(patch, "column values", shifted)
-                return honest(self, transcript, target, data, point)
+                return honest(self, transcript, target, data, point, folded)
 
         return prove_columns
 
@@ -107,7 +107,7 @@ def test_a_vector_that_agrees_with_false_column_values(monkeypatch, case):
     """The combined vector satisfies the false claim: only the committed rows give it away."""
 
     def wrap(honest):
-        def prove_columns(self, transcript, target, data, point):
+        def prove_columns(self, transcript, target, data, point, folded):
             log_rows = data.commitment.code.log_rows
             z_low, z_high = point[:log_rows], point[log_rows:]
             ratio = eq_at(z_high, 0) / eq_at(z_high, 1)
@@ -116,7 +116,7 @@ def test_a_vector_that_agrees_with_false_column_values(monkeypatch, case):
                 return bumped(bumped(words), 1, -1 * ratio)
 
             lying_words(monkeypatch, "column values", shifted)
-            claim, column = honest(self, transcript, target, data, point)
+            claim, column = honest(self, transcript, target, data, point, folded)
             weights = FIELD.unpack(claim.weights)
             change = weights[0] - ratio * weights[1]
             return claim, bumped(column, 3, change / eq_at(z_low, 3))
@@ -237,7 +237,7 @@ def _recommitted(data: Any, change: Any) -> Any:
     """Prover data whose tree is over a changed word."""
     codeword, shape = data.rows.matrix.copy(), (data.rows.num_words, data.rows.stride)
     change(codeword.reshape(shape))
-    tree = MerkleTree(cpu_target(), codeword, data.rows.tree.log_leaves, *shape)
+    tree = tree_of(cpu_target(), codeword, data.rows.tree.log_leaves, *shape)
     commitment = replace(data.commitment, root=tree.root)
     return replace(data, rows=HashedRows(tree, codeword, *shape), commitment=commitment)
 

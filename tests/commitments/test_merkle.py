@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zkbench.commitments import merkle
-from zkbench.commitments.merkle import MerkleTree
+from zkbench.commitments.merkle import MerkleTree, tree_of
 from zkbench.kernels.launch import cpu_target
 from zkbench.proof import ProofRejected
 
@@ -19,7 +19,7 @@ ROWS = [MATRIX.reshape(COLUMNS, STRIDE)[:, i].tobytes() for i in range(1 << LOG_
 
 
 def _tree() -> MerkleTree:
-    return MerkleTree(cpu_target(), MATRIX, LOG_ROWS, COLUMNS, STRIDE)
+    return tree_of(cpu_target(), MATRIX, LOG_ROWS, COLUMNS, STRIDE)
 
 
 def test_root_vs_blake3_package():
@@ -39,7 +39,7 @@ def test_every_subset_verifies(subset):
 
 
 def test_a_tree_of_one_leaf():
-    tree = MerkleTree(cpu_target(), MATRIX, 0, COLUMNS, STRIDE)
+    tree = tree_of(cpu_target(), MATRIX, 0, COLUMNS, STRIDE)
     assert tree.open([0]) == b""
     assert tree.root == blake3(ROWS[0]).digest()
     merkle.verify(tree.root, 0, [0], [ROWS[0]], b"")

@@ -22,7 +22,7 @@ from cheating import (
 from inference_case import Case, inputs_in_range, random_model
 
 from zkbench.commitments.claims import Book
-from zkbench.commitments.merkle import MerkleTree
+from zkbench.commitments.merkle import tree_of
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.inference import commit_model
 from zkbench.kernels.ntt import encode
@@ -80,13 +80,13 @@ def _with_garbage(data):
     commitment = data.commitment
     code, columns = commitment.code, commitment.num_columns
     whole = np.zeros(columns << code.log_rows, dtype=np.uint64)
-    dense = data.dense.astype(object)
+    dense = data.dense.piece(0, data.dense.length).astype(object)
     whole[: dense.size] = np.array([int(v) % FIELD.modulus for v in dense], dtype=np.uint64)
     assert dense.size < whole.size
     whole[dense.size :] = 12345
     shape = (whole.size, columns, code.log_rows, code.log_inv_rate)
     codeword = encode(TARGET, FIELD, whole, *shape, stride=data.rows.stride)
-    tree = MerkleTree(TARGET, codeword, code.log_length, columns, data.rows.stride)
+    tree = tree_of(TARGET, codeword, code.log_length, columns, data.rows.stride)
     rows = replace(data.rows, matrix=codeword, tree=tree)
     return replace(data, rows=rows, commitment=replace(commitment, root=tree.root))
 

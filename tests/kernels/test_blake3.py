@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from blake3 import blake3
 
-from zkbench.kernels.blake3 import find_nonce, hash_layers, hash_rows, is_good_nonce
+from zkbench.kernels.blake3 import find_nonce, hash_layers, is_good_nonce
 from zkbench.kernels.launch import CpuTarget, cpu_target
+from zkbench.kernels.row_hashes import RowHashes
 
 
 @pytest.mark.parametrize(
@@ -19,10 +20,21 @@ def test_rows_vs_blake3_package(num_columns, num_rows):
     rng = np.random.default_rng(num_columns)
     stride = num_rows + 3
     matrix = rng.integers(0, 2**64, num_columns * stride, dtype=np.uint64)
-    digests = np.zeros(4 * num_rows, dtype=np.uint64)
-    hash_rows(cpu_target(), matrix, num_rows, num_columns, stride, digests)
     rows = matrix.reshape(num_columns, stride).T[:num_rows]
-    assert digests.tobytes() == b"".join(blake3(row.tobytes()).digest() for row in rows)
+    expected = b"".join(blake3(row.tobytes()).digest() for row in rows)
+    for piece in (num_columns, 8, 136):
+        digests = np.zeros(4 * num_rows, dtype=np.uint64)
+        hashes = RowHashes(cpu_target(), num_rows, num_columns, digests)
+        for first in range(0, num_columns, piece):
+            count = min(piece, num_columns - first)
+            hashes.absorb(matrix[first * stride :], count, stride)
+        assert digests.tobytes() == expected
+
+
+def test_a_piece_that_ends_inside_a_block_is_refused():
+    hashes = RowHashes(cpu_target(), 1, 20, np.zeros(4, dtype=np.uint64))
+    with pytest.raises(ValueError, match="a piece of 4 words, with 20 left"):
+        hashes.absorb(np.zeros(4, dtype=np.uint64), 4, 1)
 
 
 @pytest.mark.parametrize("log_leaves", range(13))

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from zkbench.commitments.dense import DenseVector
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.merkle import DIGEST_BYTES, MerkleTree
-from zkbench.commitments.rows import HashedRows
+from zkbench.commitments.rows import HashedRows, RecomputedRows, Rows
 from zkbench.fields import FIELDS, Field
-from zkbench.kernels.interleaved import fill
-from zkbench.kernels.launch import Array, Target
-from zkbench.kernels.ntt import encode, holds_integers
+from zkbench.kernels.launch import Target
+from zkbench.kernels.ntt import encode
+from zkbench.kernels.row_hashes import BLOCK_WORDS
 
+_CODEWORD_SHARE = 8  # codewords take at most this part of the workspace
 _PADDING = 8  # words between codewords: a power-of-two stride would put a row into one cache set
 
 
@@ -95,8 +95,8 @@ class ProverData:
     """What the prover keeps of a commitment, on its target."""
 
     commitment: Commitment
-    dense: Array  # signed integers, or words of F
-    rows: HashedRows  # of the codewords: rate 2^-log_inv_rate, one leaf a row
+    dense: DenseVector
+    rows: Rows  # of the codewords: one leaf a row
 
 
 def commit(
@@ -107,41 +107,29 @@ def commit(
 ) -> ProverData:
     """Commit to tensors: arrays of the host or of the target, signed integers or words of F.
 
-    Arrays may be flat (those of a target are); raises ValueError if a size does not fit its shape.
+    Arrays may be flat (those of a target are), and are kept, not copied. Codewords are kept where they
+    fit in a share of the target's workspace; else columns are encoded and hashed a few at a time.
+    Raises ValueError if a size does not fit its shape.
     """
     layout = Layout.of(shapes)
-    if set(tensors) != set(shapes):
-        raise ValueError("the tensors to commit to and their shapes have different names")
-    for slot in layout.slots:
-        if tensors[slot.name].size != slot.size:
-            raise ValueError(f"tensor {slot.name!r} does not have the shape {slot.shape}")
-    dense = _dense_vector(target, code.field, layout, tensors)
-    num_columns = layout.num_columns(code.log_rows)
-    stride = (1 << code.log_length) + _PADDING
-    codeword = encode(
-        target,
-        code.field,
-        dense,
-        layout.num_values,
-        num_columns,
-        code.log_rows,
-        code.log_inv_rate,
-        stride=stride,
-    )
-    tree = MerkleTree(target, codeword, code.log_length, num_columns, stride)
-    rows = HashedRows(tree, codeword, num_columns, stride)
+    dense = DenseVector(target, code.field, layout, tensors)
+    num_columns, stride = layout.num_columns(code.log_rows), (1 << code.log_length) + _PADDING
+    turn = _columns_a_turn(target, num_columns, stride)
+    tree = MerkleTree(target, code.log_length, num_columns)
+    codeword = target.empty(turn * stride)
+    for first in range(0, num_columns, turn):
+        count = min(turn, num_columns - first)
+        piece = dense.piece(first << code.log_rows, (first + count) << code.log_rows)
+        shape = (piece, piece.size, count, code.log_rows, code.log_inv_rate)
+        encode(target, code.field, *shape, stride=stride, out=codeword)
+        tree.absorb(codeword, count, stride)
+    rows: Rows = HashedRows(tree, codeword, num_columns, stride)
+    if turn < num_columns:
+        rows = RecomputedRows(tree, dense, code.log_rows, turn)
     return ProverData(Commitment(tree.root, layout, code), dense, rows)
 
 
-def _dense_vector(
-    target: Target, field: Field, layout: Layout, tensors: Mapping[str, Any]
-) -> Array:
-    """All tensors in their places: as integers if all have one integer type, else as words of F."""
-    types = {np.dtype(array.dtype) for array in tensors.values()}
-    uniform = len(types) == 1 and all(map(holds_integers, tensors.values()))
-    dense = target.empty(layout.num_values, types.pop() if uniform else np.uint64)
-    for slot in layout.slots:
-        array = tensors[slot.name]
-        source = target.to_device(array) if isinstance(array, np.ndarray) else array
-        fill(target, field, dense, slot.offset, source, slot.size)
-    return dense
+def _columns_a_turn(target: Target, num_columns: int, stride: int) -> int:
+    """All columns, or as many whole blocks of the hash as fit in a share of the workspace."""
+    fit = target.workspace_bytes // _CODEWORD_SHARE // (8 * stride)
+    return num_columns if fit >= num_columns else max(1, fit // BLOCK_WORDS) * BLOCK_WORDS

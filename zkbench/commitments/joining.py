@@ -37,7 +37,7 @@ import numpy as np
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.proximity import Radius
 from zkbench.commitments.reduction import ColumnClaim
-from zkbench.commitments.rows import HashedRows, receive_rows
+from zkbench.commitments.rows import Rows, receive_rows
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.interleaved import row_kernels
@@ -211,7 +211,7 @@ def _delays(claims: Sequence[ColumnClaim]) -> list[int]:
 class JoinedRows:
     """The prover's side: the rows of all commitments that answer for leaves of the longest code."""
 
-    rows: list[HashedRows]
+    rows: list[Rows]
 
     def open(self, transcript: ProverTranscript, indices: list[int]) -> None:
         most = max(rows.tree.log_leaves for rows in self.rows)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from blake3 import blake3
 
-from zkbench.kernels.blake3 import DIGEST_WORDS, gather_digests, hash_layers, hash_rows
+from zkbench.kernels.blake3 import DIGEST_WORDS, gather_digests, hash_layers
 from zkbench.kernels.launch import Array, Target
+from zkbench.kernels.row_hashes import RowHashes
 from zkbench.proof import ProofRejected
 
 DIGEST_BYTES = 32
@@ -34,20 +35,19 @@ def missing_siblings(log_leaves: int, indices: Sequence[int]) -> list[list[int]]
 class MerkleTree:
     """All layers of a tree, on its target, leaves first."""
 
-    def __init__(
-        self,
-        target: Target,
-        matrix: Array,
-        log_rows: int,
-        num_words: int,
-        stride: int,
-        log_limbs: int = 0,
-    ) -> None:
-        """Hash the rows of a matrix of ``num_words`` words a row, see ``hash_rows``."""
-        self.target, self.log_leaves = target, log_rows
-        self.nodes = target.empty((2 << log_rows) * DIGEST_WORDS)
-        hash_rows(target, matrix, 1 << log_rows, num_words, stride, self.nodes, log_limbs)
-        hash_layers(target, self.nodes, log_rows)
+    def __init__(self, target: Target, log_leaves: int, num_words: int) -> None:
+        """Over rows of ``num_words`` words, which come by ``absorb``."""
+        self.target, self.log_leaves = target, log_leaves
+        self.nodes = target.empty((2 << log_leaves) * DIGEST_WORDS)
+        self._rows: RowHashes | None = RowHashes(target, 1 << log_leaves, num_words, self.nodes)
+
+    def absorb(self, matrix: Array, num_words: int, stride: int, log_limbs: int = 0) -> None:
+        """The next words of every row, see ``RowHashes``; with the last ones the tree is complete."""
+        assert self._rows is not None
+        self._rows.absorb(matrix, num_words, stride, log_limbs)
+        if self._rows.absorbed == self._rows.num_words:
+            self._rows = None
+            hash_layers(self.target, self.nodes, self.log_leaves)
 
     @property
     def root(self) -> bytes:
@@ -65,6 +65,15 @@ class MerkleTree:
             positions += [start + node for node in nodes]
             start += 1 << (self.log_leaves - height)
         return self._digests(positions)
+
+
+def tree_of(
+    target: Target, matrix: Array, log_rows: int, num_words: int, stride: int, log_limbs: int = 0
+) -> MerkleTree:
+    """The tree over the rows of a whole matrix."""
+    tree = MerkleTree(target, log_rows, num_words)
+    tree.absorb(matrix, num_words, stride, log_limbs)
+    return tree
 
 
 def opening_size(log_leaves: int, indices: Sequence[int]) -> int:

@@ -25,15 +25,15 @@ from typing import Any
 import numpy as np
 
 from zkbench.commitments.claims import Claim
-from zkbench.commitments.dense_weights import PointTables, accumulate, evaluate
+from zkbench.commitments.dense_weights import PointTables, evaluate
 from zkbench.commitments.interleaved import Code, Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.proximity import Radius
-from zkbench.commitments.unification import DenseProduct
+from zkbench.commitments.unification import FoldedData, Unification
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.functional import kernels as functional_kernels
-from zkbench.kernels.interleaved import column_values, combined_column
+from zkbench.kernels.interleaved import add_columns, column_values
 from zkbench.kernels.launch import Array, Target, cpu_target
 from zkbench.proof import ProofRejected
 from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
@@ -42,6 +42,7 @@ from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+_PIECE_SHARE = 16  # a piece of data takes at most this part of the workspace
 
 
 @dataclass(frozen=True)
@@ -74,44 +75,50 @@ class Reduction:
         claims: Sequence[Claim],
     ) -> tuple[ColumnClaim, Array]:
         """(the claim left over, L on the target); raises ValueError for claims that do not fit."""
-        point = self._prove_claims(transcript, target, data, claims)
-        return self._prove_columns(transcript, target, data, point)
+        check_claims(data.commitment.layout, claims)
+        gamma = transcript.challenge("claim combination")
+        log_rows = data.commitment.code.log_rows
+        point, folded = Unification(data.dense, claims, gamma, log_rows).prove(transcript)
+        return self._prove_columns(transcript, target, data, point, folded)
 
-    def _prove_claims(
+    def _prove_columns(
         self,
         transcript: ProverTranscript,
         target: Target,
         data: ProverData,
-        claims: Sequence[Claim],
-    ) -> list[Element]:
-        """Step a: from all claims to one point."""
-        layout = data.commitment.layout
-        check_claims(layout, claims)
-        gamma = transcript.challenge("claim combination")
-        weights = target.zeros(layout.num_values * self.field.ext.limbs)
-        scale = self.field.element(1)
-        for claim in claims:
-            slot = layout.slot(claim.tensor)
-            accumulate(target, self.field, slot, claim.functional, scale, weights)
-            scale = scale * gamma
-        statement = DenseProduct(target, self.field, data.dense, weights, layout.num_values)
-        point, _ = Sumcheck(self.field).prove(transcript, statement)
-        return point
-
-    def _prove_columns(
-        self, transcript: ProverTranscript, target: Target, data: ProverData, point: list[Element]
+        point: list[Element],
+        folded: FoldedData,
     ) -> tuple[ColumnClaim, Array]:
         """Steps b and c: values of the columns at the point, and a random combination of them."""
-        commitment, field = data.commitment, self.field
-        log_rows = commitment.code.log_rows
-        inside = eq.eq_table(target, field, point[:log_rows], 1 << log_rows)
-        shape = (data.dense, commitment.layout.num_values, log_rows)
-        values = column_values(target, field, *shape, inside)
+        commitment = data.commitment
+        values = self._column_values(target, data, point, folded)
         transcript.send_words("column values", values)
         if work := self._work(commitment.code, commitment.num_columns):
             prove_work(transcript, target, work)
         claim = self._claim(transcript, commitment, point, values)
-        return claim, combined_column(target, field, *shape, target.to_device(claim.weights))
+        return claim, self._combined_column(target, data, claim)
+
+    def _column_values(
+        self, target: Target, data: ProverData, point: list[Element], folded: FoldedData
+    ) -> np.ndarray:
+        log_rows, length = data.commitment.code.log_rows - folded.bits, folded.length
+        inside = point[folded.bits : folded.bits + log_rows]
+        weights = eq.eq_table(target, self.field, inside, 1 << log_rows)
+        return column_values(target, self.field, folded.values, length, log_rows, weights)
+
+    def _combined_column(self, target: Target, data: ProverData, claim: ColumnClaim) -> Array:
+        """L, read a few columns at a time."""
+        num_columns, log_rows = data.commitment.num_columns, data.commitment.code.log_rows
+        out = target.zeros((1 << log_rows) * self.field.ext.limbs)
+        column_bytes = data.dense.dtype.itemsize << log_rows
+        turn = max(1, target.workspace_bytes // _PIECE_SHARE // column_bytes)
+        for first in range(0, num_columns, turn):
+            last = min(first + turn, num_columns)
+            piece = data.dense.piece(first << log_rows, last << log_rows)
+            limbs = self.field.ext.limbs
+            weights = target.to_device(claim.weights[first * limbs : last * limbs])
+            add_columns(target, self.field, piece, log_rows, weights, out)
+        return out
 
     def verify(
         self, transcript: VerifierTranscript, commitment: Commitment, claims: Sequence[Claim]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from zkbench.commitments import merkle
+from zkbench.commitments.dense import DenseVector
 from zkbench.commitments.merkle import MerkleTree
 from zkbench.kernels.interleaved import pick_rows
 from zkbench.kernels.launch import Array
+from zkbench.kernels.ntt_rows import encoded_rows
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 
@@ -32,6 +34,42 @@ class HashedRows:
         shape = (self.stride, self.num_words, self.log_limbs)
         transcript.send_words("rows", pick_rows(self.tree.target, self.matrix, *shape, indices))
         transcript.send_bytes("paths", self.tree.open(indices))
+
+
+@dataclass(frozen=True)
+class RecomputedRows:
+    """Rows of the codewords of a dense vector that are not kept: computed again when opened.
+
+    ``columns_a_turn``: how many columns are encoded at once, as when their rows were hashed.
+    """
+
+    tree: MerkleTree
+    dense: DenseVector
+    log_rows: int
+    columns_a_turn: int
+
+    def open(self, transcript: ProverTranscript, indices: list[int]) -> None:
+        """Send the rows at these indices (strictly increasing) and their paths."""
+        transcript.send_words("rows", self._rows(indices))
+        transcript.send_bytes("paths", self.tree.open(indices))
+
+    def _rows(self, indices: list[int]) -> np.ndarray:
+        dense, target, log_inv_rate = self.dense, self.tree.target, self._log_inv_rate
+        num_columns = -(-dense.length >> self.log_rows)
+        out = target.empty(len(indices) * num_columns)
+        for first in range(0, num_columns, self.columns_a_turn):
+            count = min(self.columns_a_turn, num_columns - first)
+            piece = dense.piece(first << self.log_rows, (first + count) << self.log_rows)
+            shape = (piece, piece.size, count, self.log_rows, log_inv_rate)
+            encoded_rows(target, dense.field, *shape, indices, first, out, num_columns)
+        return target.to_host(out)
+
+    @property
+    def _log_inv_rate(self) -> int:
+        return self.tree.log_leaves - self.log_rows
+
+
+Rows = HashedRows | RecomputedRows
 
 
 def draw_rows(transcript: Any, count: int, log_length: int) -> list[int]:

@@ -1,66 +1,256 @@
-"""The sumcheck that brings all claims on a dense vector to one point: <data, weights>.
+"""The sumcheck that brings all claims on a dense vector to one point, from the 16-bit data itself.
 
-The first round reads the data as it lies there, integers or words of F; from the second on both
-tables are in E, and the general product of two tables takes over.
+The claim is <data, W> with W = sum over claims i of scale_i w_i. Neither the data nor W is ever
+written out in E at full length: the lowest b variables, the *window*, are bound first, and where a
+claim's weights factor there, w_i[h 2^b + l] = high_i[h] low_i[l], all that b rounds need to know of
+it is two vectors of 2^b elements, low_i and
+
+    sums_i[l] = sum over h of high_i[h] data[h 2^b + l].
+
+Blocks of 2^b entries in which some claim does not factor take part one by one, with their data and
+their weights. So the window is a sum of products of two short vectors, and its rounds are one call of
+the tail (see ``sumcheck``). Then data and weights are folded, to one element a block of 2^b values,
+and an ordinary product sumcheck goes on. The verifier sees b rounds like any others.
+
+Cost: one multiplication of E by an integer for each value and claim on it, one more to fold, and
+2^-b of an ordinary sumcheck; each pass reads the data once. (P 1.2 and 1.3; what is kept of a claim is
+the "precompute-M" of windowed sumchecks, of rank one here.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from zkbench.fields import Field
-from zkbench.kernels.launch import Array, Target
-from zkbench.kernels.ntt import holds_integers
-from zkbench.kernels.opening import kernels
-from zkbench.kernels.sumcheck import kernels as sumcheck_kernels
-from zkbench.protocols import sumcheck
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Tail, num_variables
+import numpy as np
+
+from zkbench.commitments.claims import Claim, Sparse
+from zkbench.commitments.dense import DenseVector
+from zkbench.commitments.dense_weights import accumulate
+from zkbench.commitments.layout import Slot
+from zkbench.commitments.windows import SplitWeights, factoring_bits, split
+from zkbench.kernels import eq
+from zkbench.kernels.contract import contract, kind_of
+from zkbench.kernels.functional import kernels as functional_kernels
+from zkbench.kernels.launch import Array, cpu_target
+from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, Tail, num_variables
+from zkbench.transcript import ProverTranscript
 
 Element = Any
+_MOST_BITS = 8  # of the window: a block of 2^8 values becomes one element
+_BLOCK_COST = 64  # an entry of a block on its own costs as much as so many folded blocks
+_PIECE_SHARE = 16  # a piece of data takes at most this part of the workspace
 
 
-class DenseProduct:
-    """Sumcheck statement of sum over e < length of data[e] weights[e], weights in E."""
+@dataclass(frozen=True)
+class FoldedData:
+    """data at the window's challenges: element h stands for values h 2^bits and following."""
+
+    values: Array
+    length: int
+    bits: int
+
+
+class Unification:
+    """The sumcheck of <data, sum of scale^i w_i> for the claims (w_i, .) on the dense vector.
+
+    ``most_bits``: of the window.
+    """
 
     def __init__(
-        self, target: Target, field: Field, data: Array, weights: Array, length: int
+        self, dense: DenseVector, claims: Sequence[Claim], scale: Element, most_bits: int
     ) -> None:
-        self.target, self.field, self.length = target, field, length
-        self.data, self.weights = data, weights
-        self.num_rounds = num_variables(length)
-        self.kernels = kernels(field, holds_integers(data))
-        self.tables: ProductStatement | None = None
+        self.dense, self.target, self.field = dense, dense.target, dense.field
+        self.claims: list[tuple[Element, Slot, Claim]] = []
+        weight = self.field.element(1)
+        for claim in claims:
+            self.claims.append((weight, dense.layout.slot(claim.tensor), claim))
+            weight = weight * scale
+        most_bits = min(most_bits, _MOST_BITS, num_variables(dense.length))
+        self.bits = min(range(most_bits + 1), key=self._cost)
 
-    def round(self, challenge: Element | None) -> list[Element]:
-        if challenge is None:
-            pairs = (self.length + 1) // 2
-            arguments = (self.data, self.weights, self.length)
-            return self.field.unpack(self.target.reduce(self.kernels.round, pairs, *arguments))
-        if self.tables is None:
-            self.tables = self._bind_first(challenge)
-            return self.tables.round(None)
-        return self.tables.round(challenge)
+    @property
+    def _num_blocks(self) -> int:
+        return -(-self.dense.length >> self.bits)
 
-    def finish(self, challenge: Element | None) -> list[Element]:
-        if self.tables is not None:
-            return self.tables.finish(challenge)
-        return self._bind_first(0 if challenge is None else challenge).finish(None)
+    def _cost(self, bits: int) -> int:
+        return _BLOCK_COST * (len(self._own_blocks(bits)) << bits) + (self.dense.length >> bits)
 
-    def tail(self, challenge: Element | None) -> Tail | None:
-        if challenge is None:
-            return None  # the first round reads the data as it lies there
-        if self.tables is not None:
-            return self.tables.tail(challenge)
-        if num_variables((self.length + 1) // 2) > sumcheck._TAIL_VARIABLES:
-            return None
-        self.tables = self._bind_first(challenge)
-        return self.tables.tail(None)
+    def prove(self, transcript: ProverTranscript) -> tuple[list[Element], FoldedData]:
+        """(the point, the data at its lowest coordinates)."""
+        low, weights = self._prove_window(transcript)
+        folded = self._fold(low)
+        axes = [Axis(self._num_blocks)]
+        statement = ProductStatement(self.target, self.field, [folded, weights], axes)
+        high, _ = Sumcheck(self.field).prove(transcript, statement)
+        return low + high, FoldedData(folded, self._num_blocks, self.bits)
 
-    def _bind_first(self, challenge: Element) -> ProductStatement:
-        """Both tables at the first challenge, in E."""
-        half, scalar = (self.length + 1) // 2, self.field.scalar(challenge)
-        data, weights = (self.target.empty(half * self.field.ext.limbs) for _ in range(2))
-        self.target.map(self.kernels.fold, half, self.data, self.length, scalar, data)
-        fold = sumcheck_kernels(self.field).fold
-        self.target.map(fold, half, self.weights, weights, self.length, half, scalar)
-        return ProductStatement(self.target, self.field, [data, weights], [Axis(half)])
+    # The window.
+
+    def _own_blocks(self, bits: int) -> list[int]:
+        """Blocks in which some claim's weights do not factor."""
+        blocks: set[int] = set()
+        for _, slot, claim in self.claims:
+            if isinstance(claim.functional, Sparse):
+                blocks |= {(slot.offset + index) >> bits for index in claim.functional.indices}
+            elif not self._factors(slot, claim, bits):
+                blocks |= set(range(slot.offset >> bits, (slot.offset + slot.size - 1 >> bits) + 1))
+        return sorted(blocks)
+
+    def _factors(self, slot: Slot, claim: Claim, bits: int) -> bool:
+        return (
+            slot.offset % (1 << bits) == 0 and factoring_bits(claim.functional, slot.shape) >= bits
+        )
+
+    @cached_property
+    def _split_claims(self) -> list[tuple[Element, Slot, SplitWeights]]:
+        """(scale, the tensor's blocks, factors) of claims that factor."""
+        result = []
+        for scale, slot, claim in self.claims:
+            if not isinstance(claim.functional, Sparse) and self._factors(slot, claim, self.bits):
+                parts = split(claim.functional, slot.shape, self.bits)
+                blocks = Slot(slot.name, parts.high_shape, slot.offset >> self.bits)
+                result.append((scale, blocks, parts))
+        return result
+
+    def _prove_window(self, transcript: ProverTranscript) -> tuple[list[Element], Array]:
+        """(its challenges, W folded to one element a block)."""
+        own = self._own_blocks(self.bits)
+        parts = [self._claim_part(*claim) for claim in self._split_claims]
+        parts += self._block_parts(own)
+        one = self.field.element(1)
+        if not parts:  # no claims at all
+            parts = [(one, np.zeros((2 << self.bits) * self.field.ext.limbs, dtype=np.uint64))]
+        point, ends = Tail("product2", [(one, one)] * self.bits, parts, one).run(
+            self.field, transcript
+        )
+        values = ends[1::2]  # of the weights; before each, that of the data
+        weights = self.target.zeros(self._num_blocks * self.field.ext.limbs)
+        for (scale, blocks, claim), low in zip(self._split_claims, values, strict=False):
+            where = (self.target, self.field, blocks)
+            accumulate(*where, claim.high, scale * low, weights)
+        if own:
+            values = values[len(self._split_claims) :]
+            indices = self.target.to_device(np.array(own, dtype=np.int64))
+            words = self.target.to_device(self.field.pack(values))
+            arguments = (indices, words, self.field.scalar(one), 0, weights)
+            self.target.map(functional_kernels(self.field).scatter, len(own), *arguments)
+        return point, weights
+
+    def _claim_part(
+        self, scale: Element, blocks: Slot, claim: SplitWeights
+    ) -> tuple[Element, np.ndarray]:
+        """(scale, sums and low weights side by side) of a claim that factors."""
+        size = 1 << self.bits
+        low = claim.low.table(cpu_target(), self.field, claim.low_shape)
+        high = self.target.zeros(blocks.size * self.field.ext.limbs)
+        whole = Slot(blocks.name, blocks.shape, 0)
+        accumulate(self.target, self.field, whole, claim.high, self.field.element(1), high)
+        sums = np.zeros(size * self.field.ext.limbs, dtype=np.uint64)
+        first = blocks.offset
+        for start, stop, piece in self._pieces(first, first + blocks.size):
+            weights = self._elements(high, start - first, stop - first)
+            shape = (1, stop - start, size)
+            part = contract(self.target, self.field, piece, *shape, weights, self._kind)
+            sums = self._sum(sums, self.target.to_host(part))
+        return scale, self._side_by_side(sums, low)
+
+    def _block_parts(self, own: list[int]) -> list[tuple[Element, np.ndarray]]:
+        """(1, data and weights side by side) of every block that takes part on its own."""
+        if not own:
+            return []
+        size, limbs = 1 << self.bits, self.field.ext.limbs
+        places = {block: place for place, block in enumerate(own)}
+        weights = np.zeros(len(own) * size * limbs, dtype=np.uint64)
+        for scale, slot, claim in self.claims:
+            if isinstance(claim.functional, Sparse):
+                self._add_sparse(scale, slot, claim.functional, places, weights)
+            elif not self._factors(slot, claim, self.bits):
+                first = slot.offset >> self.bits
+                offset = slot.offset + (places[first] - first << self.bits)
+                moved = Slot(slot.name, slot.shape, offset)
+                where = (cpu_target(), self.field, moved)
+                accumulate(*where, claim.functional, scale, weights)
+        data = self._lifted_blocks(own)
+        both = np.stack([data.reshape(-1, limbs), weights.reshape(-1, limbs)], axis=1)
+        one = self.field.element(1)
+        return [(one, table) for table in both.reshape(len(own), -1)]
+
+    def _add_sparse(
+        self,
+        scale: Element,
+        slot: Slot,
+        functional: Sparse,
+        places: dict[int, int],
+        weights: np.ndarray,
+    ) -> None:
+        mask = (1 << self.bits) - 1
+        dense = [slot.offset + index for index in functional.indices]
+        indices = [(places[e >> self.bits] << self.bits) + (e & mask) for e in dense]
+        moved = Sparse(tuple(indices), functional.coefficients)
+        accumulate(cpu_target(), self.field, Slot(slot.name, (), 0), moved, scale, weights)
+
+    def _lifted_blocks(self, own: list[int]) -> np.ndarray:
+        """The data of these blocks as E words, zero past the end."""
+        values = np.zeros((len(own), 1 << self.bits), dtype=self.dense.dtype)
+        for place, run in _runs(own):
+            start, stop = own[place] << self.bits, own[place] + run << self.bits
+            host = self.target.to_host(self.dense.piece(start, stop))
+            values[place : place + run].reshape(-1)[: host.size] = host
+        return self.field.lift(values)
+
+    # What comes after it.
+
+    def _fold(self, low: list[Element]) -> Array:
+        """The data at the window's challenges, one element a block."""
+        size, limbs = 1 << self.bits, self.field.ext.limbs
+        weights = eq.eq_table(self.target, self.field, low, size)
+        out = self.target.empty(self._num_blocks * limbs)
+        whole = self.dense.length >> self.bits
+        for start, stop, piece in self._pieces(0, whole):
+            where = self._elements(out, start, stop)
+            shape = (stop - start, size, 1)
+            contract(self.target, self.field, piece, *shape, weights, self._kind, out=where)
+        if whole < self._num_blocks:
+            left = self.dense.length - (whole << self.bits)
+            piece = self.dense.piece(whole << self.bits, self.dense.length)
+            where = self._elements(out, whole, whole + 1)
+            contract(self.target, self.field, piece, 1, left, 1, weights, self._kind, out=where)
+        return out
+
+    def _pieces(self, first: int, last: int) -> Iterator[tuple[int, int, Array]]:
+        """(first block, last block, their data), piece by piece."""
+        block_bytes = self.dense.dtype.itemsize << self.bits
+        step = max(1, self.target.workspace_bytes // _PIECE_SHARE // block_bytes)
+        for start in range(first, last, step):
+            stop = min(start + step, last)
+            yield start, stop, self.dense.piece(start << self.bits, stop << self.bits)
+
+    @property
+    def _kind(self) -> str:
+        return kind_of(self.dense.dtype)
+
+    def _elements(self, array: Array, start: int, stop: int) -> Array:
+        limbs = self.field.ext.limbs
+        return self.target.view(array, start * limbs, stop * limbs)
+
+    def _sum(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        pairs = zip(self.field.unpack(a), self.field.unpack(b), strict=True)
+        return self.field.pack([x + y for x, y in pairs])
+
+    def _side_by_side(self, data: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        limbs = self.field.ext.limbs
+        return np.stack([data.reshape(-1, limbs), weights.reshape(-1, limbs)], axis=1).reshape(-1)
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """(place of the first, how many) of every run of consecutive numbers."""
+    place = 0
+    while place < len(numbers):
+        stop = place + 1
+        while stop < len(numbers) and numbers[stop] == numbers[stop - 1] + 1:
+            stop += 1
+        yield place, stop - place
+        place = stop

@@ -35,7 +35,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from zkbench.commitments.dense_weights import PointTables
-from zkbench.commitments.merkle import DIGEST_BYTES, MerkleTree
+from zkbench.commitments.merkle import DIGEST_BYTES, tree_of
 from zkbench.commitments.rows import HashedRows, draw_rows, receive_rows
 from zkbench.commitments.whir_schedule import Round, Schedule
 from zkbench.fields import Field
@@ -235,7 +235,7 @@ class WhirRounds:
         shape = (length, columns, entry.log_rows, entry.radius.log_inv_rate)
         matrix = encode(target, self.field, vector, *shape, stride=stride, extension=True)
         width = columns << log_limbs
-        tree = MerkleTree(target, matrix, entry.log_length, width, stride, log_limbs)
+        tree = tree_of(target, matrix, entry.log_length, width, stride, log_limbs)
         transcript.send_bytes("oracle", tree.root)
         return HashedRows(tree, matrix, width, stride, log_limbs)
 

@@ -1,4 +1,4 @@
-"""BLAKE3 on the target: rows of a matrix, Merkle layers, proofs of work.
+"""BLAKE3 on the target: the compression function, Merkle layers, proofs of work.
 
 The hash is the genuine one (BLAKE3 paper, sections 2.1 to 2.5), so a verifier uses any BLAKE3
 library. Digests and chaining values are four little-endian 64-bit words. Arithmetic bounds it:
@@ -16,14 +16,11 @@ from zkbench.jit import device
 from zkbench.kernels.launch import Array, Target, kernel
 
 DIGEST_WORDS = 4
-_BLOCK_WORDS = 8
-_CHUNK_WORDS = 128
 _LAYERS_A_LAUNCH = 5  # a subtree of 32 digests an item: fewer launches, and it stays in cache
 _NONCES_AN_ITEM = 64
 _ITEMS_A_SEARCH = 4096
 
-_CHUNK_START, _CHUNK_END, _PARENT, _ROOT = (np.uint32(1 << bit) for bit in range(4))
-_NO_FLAG = np.uint32(0)
+CHUNK_START, CHUNK_END, PARENT, ROOT = (np.uint32(1 << bit) for bit in range(4))
 _ONE_BLOCK = np.uint32(1 | 2 | 8)  # first, last and only block of a message
 _ZERO, _ZERO64 = np.uint32(0), np.uint64(0)
 _32 = np.uint64(32)
@@ -231,74 +228,8 @@ def hash_pair(array, left, flags):
     return compress(initial(), block, _ZERO64, _64_BYTES, flags)
 
 
-@device("blake3.row_word")
-def row_word(matrix, row, word, stride, log_limbs):
-    """Word ``word`` of a row: columns are ``stride`` entries of 2^log_limbs words apart."""
-    entry = (word >> log_limbs) * stride + row
-    return matrix[(entry << log_limbs) + (word & ((1 << log_limbs) - 1))]
-
-
-@device("blake3.padded_word")
-def _word(matrix, row, word, num_words, stride, log_limbs):
-    return row_word(matrix, row, word, stride, log_limbs) if word < num_words else _ZERO64
-
-
-@device("blake3.hash_chunk")
-def _hash_chunk(matrix, row, chunk, num_words, stride, log_limbs):
-    """Chaining value of one chunk of a row, or the digest of a row that is one chunk."""
-    start = chunk * _CHUNK_WORDS
-    stop = min(start + _CHUNK_WORDS, num_words)
-    cv = initial()
-    for k in range(start, stop, _BLOCK_WORDS):
-        block = (
-            _word(matrix, row, k, stop, stride, log_limbs),
-            _word(matrix, row, k + 1, stop, stride, log_limbs),
-            _word(matrix, row, k + 2, stop, stride, log_limbs),
-            _word(matrix, row, k + 3, stop, stride, log_limbs),
-            _word(matrix, row, k + 4, stop, stride, log_limbs),
-            _word(matrix, row, k + 5, stop, stride, log_limbs),
-            _word(matrix, row, k + 6, stop, stride, log_limbs),
-            _word(matrix, row, k + 7, stop, stride, log_limbs),
-        )
-        flags = _CHUNK_START if k == start else _NO_FLAG
-        if k + _BLOCK_WORDS >= stop:
-            flags = np.uint32(flags | _CHUNK_END)
-            if num_words <= _CHUNK_WORDS:
-                flags = np.uint32(flags | _ROOT)
-        num_bytes = np.uint32(8 * min(_BLOCK_WORDS, stop - k))
-        cv = compress(cv, block, np.uint64(chunk), num_bytes, flags)
-    return cv
-
-
 @cache
 def kernels() -> SimpleNamespace:
-    @kernel("blake3.leaves")
-    def leaves(i, matrix, num_rows, num_words, stride, log_limbs, digests):
-        """digests[i] = hash of row i of at most 128 words."""
-        write_digest(digests, i, _hash_chunk(matrix, i, 0, num_words, stride, log_limbs))
-
-    @kernel("blake3.chunks")
-    def chunks(i, matrix, num_rows, num_words, stride, log_limbs, num_chunks, values):
-        """values[row * num_chunks + chunk] = chaining value of that chunk; rows run fastest."""
-        chunk = i // num_rows
-        row = i - chunk * num_rows
-        value = _hash_chunk(matrix, row, chunk, num_words, stride, log_limbs)
-        write_digest(values, row * num_chunks + chunk, value)
-
-    @kernel("blake3.join_chunks")
-    def join_chunks(row, values, num_chunks, digests):
-        """Join a row's chaining values pairwise, an odd one moving up, until one is left."""
-        base = row * num_chunks
-        n = num_chunks
-        while n > 2:
-            for pair in range(n // 2):
-                write_digest(values, base + pair, hash_pair(values, base + 2 * pair, _PARENT))
-            if n % 2 == 1:
-                for word in range(4):
-                    values[4 * (base + n // 2) + word] = values[4 * (base + n - 1) + word]
-            n = (n + 1) // 2
-        write_digest(digests, row, hash_pair(values, base, np.uint32(_PARENT | _ROOT)))
-
     @kernel("blake3.layers")
     def layers(i, nodes, start, size, num_layers):
         """Subtree i over 2^num_layers nodes of the layer of ``size`` nodes that begins at start."""
@@ -328,39 +259,7 @@ def kernels() -> SimpleNamespace:
         for word in range(4):
             out[4 * i + word] = nodes[4 * positions[i] + word]
 
-    return SimpleNamespace(
-        leaves=leaves,
-        chunks=chunks,
-        join_chunks=join_chunks,
-        layers=layers,
-        grind=grind,
-        gather=gather,
-    )
-
-
-def hash_rows(
-    target: Target,
-    matrix: Array,
-    num_rows: int,
-    num_words: int,
-    stride: int,
-    digests: Array,
-    log_limbs: int = 0,
-) -> None:
-    """digests[i] = BLAKE3 of row i: its words matrix[c * stride + i], c < num_words, in order.
-
-    Entries may be of 2^log_limbs words, which then count together as one in ``stride`` and i.
-    ``digests`` is a uint64 array with room for at least num_rows digests, written from its start.
-    """
-    family = kernels()
-    shape = (num_rows, num_words, stride, log_limbs)
-    num_chunks = -(-num_words // _CHUNK_WORDS)
-    if num_chunks == 1:
-        target.map(family.leaves, num_rows, matrix, *shape, digests, grain=64)
-        return
-    values = target.empty(num_rows * num_chunks * DIGEST_WORDS)
-    target.map(family.chunks, num_rows * num_chunks, matrix, *shape, num_chunks, values, grain=64)
-    target.map(family.join_chunks, num_rows, values, num_chunks, digests)
+    return SimpleNamespace(layers=layers, grind=grind, gather=gather)
 
 
 def hash_layers(target: Target, nodes: Array, log_leaves: int) -> None:

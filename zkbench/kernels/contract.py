@@ -1,16 +1,21 @@
-"""Sums of small integers times elements of E along one axis: partial evaluations of a tensor.
+"""Sums of integers times elements of E along one axis: partial evaluations of a tensor.
 
-Bound by the bytes of the integer tensor: each is read once and meets one element of E, in sums that
-are reduced only once a chunk (fields: ``mac``).
+Bound by the bytes of the integer tensor: each is read once and meets one element of E, in sums that,
+for integers of magnitude at most 2^16, are reduced only once a chunk (fields: ``mac``).
 """
 
 from __future__ import annotations
 
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 
 from zkbench.fields import Field
-from zkbench.kernels.launch import Array, Target, kernel
+from zkbench.jit import device
+from zkbench.kernels.launch import Array, Kernel, Target, kernel
+from zkbench.kernels.ntt import reader
 
 _MAX_TERMS = 1 << 14  # of a lazily reduced sum
 _GPU_ITEMS = 1 << 18  # enough to fill a large GPU
@@ -21,22 +26,6 @@ def kernels(field: Field) -> SimpleNamespace:
     ring = field.ext
     load, store, add, zero, mul = ring.load, ring.store, ring.add, ring.zero, ring.mul
     mul_base = ring.mul_base
-    mac, mac_zero, mac_reduce = ring.mac, ring.mac_zero, ring.mac_reduce
-
-    @kernel(f"contract.chunk.{field.name}")
-    def chunk(i, values, weights, length, inner, size, items, out):
-        """Item (chunk, o, i): sum over the chunk's k of weights[k] * values[o, k, i]."""
-        which = i // items
-        rest = i - which * items
-        o = rest // inner
-        start = which * size
-        stop = min(start + size, length)
-        position = (o * length + start) * inner + (rest - o * inner)
-        total = mac_zero()
-        for k in range(start, stop):
-            total = mac(total, load(weights, k), values[position])
-            position += inner
-        store(out, i, mac_reduce(total))
 
     @kernel(f"contract.sum.{field.name}")
     def sum_chunks(i, partial, chunks, items, out):
@@ -64,31 +53,87 @@ def kernels(field: Field) -> SimpleNamespace:
         store(table, i, add(load(table, i), mul(load(other, i), scale)))
 
     return SimpleNamespace(
-        chunk=chunk, sum_chunks=sum_chunks, dot=dot, dot_columns=dot_columns, add_scaled=add_scaled
+        sum_chunks=sum_chunks, dot=dot, dot_columns=dot_columns, add_scaled=add_scaled
     )
 
 
+@cache
+def chunk_kernel(field: Field, entries: str) -> Kernel:
+    """Partial sums over values that are "small" integers (at most 2^16), "integers", or "words"."""
+    ring = field.ext
+    load, store = ring.load, ring.store
+    if entries == "small":
+        zero, mac, reduce = ring.mac_zero, ring.mac, ring.mac_reduce
+        name = f"contract.chunk.{field.name}"
+
+        @device(f"contract.read.{entries}")
+        def read(values, position):
+            return values[position]
+
+    else:
+        zero, add, mul_base, reduce = ring.zero, ring.add, ring.mul_base, ring.canonical
+        read = reader(field.base, entries == "integers")
+        name = f"contract.chunk.{field.name}.{entries}"
+
+        @device(f"contract.mac.{field.name}")
+        def mac(total, weight, value):
+            return add(total, mul_base(weight, value))
+
+    @kernel(name)
+    def chunk(i, values, weights, length, inner, size, items, out):
+        """Item (chunk, o, i): sum over the chunk's k of weights[k] * values[o, k, i]."""
+        which = i // items
+        rest = i - which * items
+        o = rest // inner
+        start = which * size
+        stop = min(start + size, length)
+        position = (o * length + start) * inner + (rest - o * inner)
+        total = zero()
+        for k in range(start, stop):
+            total = mac(total, load(weights, k), read(values, position))
+            position += inner
+        store(out, i, reduce(total))
+
+    return chunk
+
+
+def kind_of(dtype: Any) -> str:
+    """How values of a type are summed: see ``chunk_kernel``."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "i":
+        return "small" if dtype.itemsize <= 2 else "integers"
+    return "words"
+
+
 def contract(
-    target: Target, field: Field, values: Array, outer: int, length: int, inner: int, weights: Array
+    target: Target,
+    field: Field,
+    values: Array,
+    outer: int,
+    length: int,
+    inner: int,
+    weights: Array,
+    kind: str = "small",
+    out: Array | None = None,
 ) -> Array:
     """out[o, i] = sum over k of weights[k] * values[o, k, i]: outer * inner elements of E.
 
-    ``values``: flat integers of magnitude at most 2^16, outer x length x inner; ``weights``: E words.
+    ``values``: flat, outer x length x inner: integers of magnitude at most 2^16 or what ``kind`` says;
+    ``weights``: E words. ``out``: where to write instead of a new array.
     """
+    family = chunk_kernel(field, kind)
     items = outer * inner
     wanted = max(1, _GPU_ITEMS // items) if target.name == "cuda" else 1
     chunks = min(length, max(wanted, -(-length // _MAX_TERMS)))
     size = -(-length // chunks)
     chunks = -(-length // size)
-    out = target.empty(items * field.ext.limbs)
+    out = target.empty(items * field.ext.limbs) if out is None else out
     if chunks == 1:
-        target.map(
-            kernels(field).chunk, items, values, weights, length, inner, size, items, out, grain=8
-        )
+        target.map(family, items, values, weights, length, inner, size, items, out, grain=8)
         return out
     partial = target.empty(chunks * items * field.ext.limbs)
     target.map(
-        kernels(field).chunk,
+        family,
         chunks * items,
         values,
         weights,

@@ -78,13 +78,20 @@ class Pool:
 class DeviceArray:
     """A flat array in device memory, and itself as kernel arguments."""
 
-    __slots__ = ("_bucket", "_pool", "arguments", "dtype", "pointer", "size")
+    __slots__ = ("_bucket", "_owner", "_pool", "arguments", "dtype", "pointer", "size")
 
     def __init__(
-        self, pointer: int, size: int, dtype: np.dtype, pool: Pool | None, bucket: int
+        self,
+        pointer: int,
+        size: int,
+        dtype: np.dtype,
+        pool: Pool | None,
+        bucket: int,
+        owner: DeviceArray | None = None,
     ) -> None:
+        """Memory from ``pool``, or, if that is None, a part of ``owner``'s or of nobody's."""
         self.pointer, self.size, self.dtype = pointer, size, dtype
-        self._pool, self._bucket = pool, bucket
+        self._pool, self._bucket, self._owner = pool, bucket, owner
         # Numba's layout of an array argument: meminfo, parent, size, item size, data, shape, strides.
         item = dtype.itemsize
         self.arguments = (0, 0, size, item, pointer, size, item)
@@ -136,9 +143,11 @@ class CudaTarget:
 
     name = "cuda"
 
-    def __init__(self) -> None:
+    def __init__(self, workspace_bytes: int | None = None) -> None:
+        """``workspace_bytes``: what a prover may use beside its inputs; half of the memory."""
         self.device = cuda.get_current_device()
-        cuda.current_context()  # makes the driver's context current in this thread
+        context = cuda.current_context()  # makes the driver's context current in this thread
+        self.workspace_bytes = workspace_bytes or context.get_memory_info().total // 2
         self.multiprocessors = self.device.MULTIPROCESSOR_COUNT
         self.parallel_items = 1024 * self.multiprocessors
         self.pool = Pool()
@@ -171,6 +180,11 @@ class CudaTarget:
         if host.size:
             _api.cuMemcpyDtoH(host.ctypes.data, array.pointer, host.nbytes)
         return host
+
+    def view(self, array: DeviceArray, start: int, stop: int) -> DeviceArray:
+        """Entries start to stop of an array, sharing its memory."""
+        pointer = array.pointer + start * array.dtype.itemsize
+        return DeviceArray(pointer, stop - start, array.dtype, None, 0, array)
 
     def synchronise(self) -> None:
         _api.cuCtxSynchronize()

@@ -1,7 +1,7 @@
-"""Passes over the columns of a dense vector: fill, evaluate, combine them, and pick rows.
+"""Passes over the columns of a vector: fill, evaluate, combine them, and pick rows.
 
-Column c of the dense vector is its entries c 2^log_rows and following; entries from ``length`` on
-are zero and not stored. The vector holds signed integers or words of F.
+Column c of a vector is its entries c 2^log_rows and following; entries past its length are zero and
+not stored. A dense vector holds signed integers or words of F.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from zkbench.fields import Field
-from zkbench.kernels.blake3 import row_word
 from zkbench.kernels.launch import Array, Target, kernel
 from zkbench.kernels.ntt import holds_integers, reader
+from zkbench.kernels.row_hashes import row_word
 
 _COLUMNS_A_TURN = 8  # columns lie a power of two apart: more at once would evict one another
 
@@ -25,50 +25,49 @@ def kernels(field: Field, integers: bool) -> SimpleNamespace:
     """Kernels that read integers, or words of F."""
     base, ring = field.base, field.ext
     read, store_base = reader(base, integers), base.store
-    zero, add, mul_base = ring.zero, ring.add, ring.mul_base
-    load, store = ring.load, ring.store
+    add, mul_base, load, store = ring.add, ring.mul_base, ring.load, ring.store
     name = f"{field.name}.{'integers' if integers else 'words'}"
 
     @kernel(f"interleaved.place.{name}")
     def place(i, source, offset, dense):
         store_base(dense, offset + i, read(source, i))
 
-    @kernel(f"interleaved.evaluate.{name}")
-    def evaluate(i, dense, length, log_rows, lanes, weights, out):
+    @kernel(f"interleaved.combine.{name}")
+    def combine(i, values, length, log_rows, num_columns, weights, span, out):
+        """out[row] += sum over c of weights[c] column_c[row], for ``span`` rows from i span on."""
+        for start in range(0, num_columns, _COLUMNS_A_TURN):
+            stop = min(start + _COLUMNS_A_TURN, num_columns)
+            for row in range(i * span, (i + 1) * span):
+                total = load(out, row)
+                for c in range(start, stop):
+                    position = (c << log_rows) + row
+                    if position < length:
+                        total = add(total, mul_base(load(weights, c), read(values, position)))
+                store(out, row, total)
+
+    return SimpleNamespace(place=place, combine=combine)
+
+
+@cache
+def row_kernels(field: Field) -> SimpleNamespace:
+    base, ring = field.base, field.ext
+    zero, add, mul, mul_base = ring.zero, ring.add, ring.mul, ring.mul_base
+    load, load_base, store = ring.load, base.load, ring.store
+
+    @kernel("interleaved.copy")
+    def copy(i, source, offset, dense):
+        dense[offset + i] = source[i]
+
+    @kernel(f"interleaved.evaluate.{field.name}")
+    def evaluate(i, values, length, log_rows, lanes, weights, out):
         """out[column * lanes + lane] = this lane's share of <column, weights>."""
         column = i // lanes
         first = column << log_rows
         stop = min(1 << log_rows, length - first)
         total = zero()
         for row in range(i - column * lanes, stop, lanes):
-            total = add(total, mul_base(load(weights, row), read(dense, first + row)))
+            total = add(total, mul(load(weights, row), load(values, first + row)))
         store(out, i, total)
-
-    @kernel(f"interleaved.combine.{name}")
-    def combine(i, dense, length, log_rows, num_columns, weights, span, out):
-        """out[row] = sum over c of weights[c] column_c[row], for ``span`` rows from i span on."""
-        for start in range(0, num_columns, _COLUMNS_A_TURN):
-            stop = min(start + _COLUMNS_A_TURN, num_columns)
-            for row in range(i * span, (i + 1) * span):
-                total = zero() if start == 0 else load(out, row)
-                for c in range(start, stop):
-                    position = (c << log_rows) + row
-                    if position < length:
-                        total = add(total, mul_base(load(weights, c), read(dense, position)))
-                store(out, row, total)
-
-    return SimpleNamespace(place=place, evaluate=evaluate, combine=combine)
-
-
-@cache
-def row_kernels(field: Field) -> SimpleNamespace:
-    base, ring = field.base, field.ext
-    zero, add, mul_base = ring.zero, ring.add, ring.mul_base
-    load, load_base, store = ring.load, base.load, ring.store
-
-    @kernel("interleaved.copy")
-    def copy(i, source, offset, dense):
-        dense[offset + i] = source[i]
 
     @kernel(f"interleaved.sum_lanes.{field.name}")
     def sum_lanes(column, shares, lanes, out):
@@ -85,7 +84,9 @@ def row_kernels(field: Field) -> SimpleNamespace:
             total = add(total, mul_base(load(weights, c), load_base(rows, q * num_columns + c)))
         store(out, q, total)
 
-    return SimpleNamespace(copy=copy, sum_lanes=sum_lanes, combine_rows=combine_rows)
+    return SimpleNamespace(
+        copy=copy, evaluate=evaluate, sum_lanes=sum_lanes, combine_rows=combine_rows
+    )
 
 
 @kernel("interleaved.pick_rows")
@@ -107,35 +108,33 @@ def fill(
 
 
 def column_values(
-    target: Target, field: Field, dense: Array, length: int, log_rows: int, weights: Array
+    target: Target, field: Field, values: Array, length: int, log_rows: int, weights: Array
 ) -> np.ndarray:
-    """<column, weights> for every column, as E words on the host; ``weights``: 2^log_rows E's."""
+    """<column, weights> for every column of a vector of E, as E words on the host."""
     num_columns = -(-length >> log_rows)
     lanes = 1
     while num_columns * lanes < target.parallel_items and 8 * lanes < 1 << log_rows:
         lanes *= 2
-    family = kernels(field, holds_integers(dense))
+    family = row_kernels(field)
     shares = target.empty(num_columns * lanes * field.ext.limbs)
-    arguments = (dense, length, log_rows, lanes, weights, shares)
+    arguments = (values, length, log_rows, lanes, weights, shares)
     target.map(family.evaluate, num_columns * lanes, *arguments, grain=1)
     out = target.empty(num_columns * field.ext.limbs)
-    target.map(row_kernels(field).sum_lanes, num_columns, shares, lanes, out)
+    target.map(family.sum_lanes, num_columns, shares, lanes, out)
     return target.to_host(out)
 
 
-def combined_column(
-    target: Target, field: Field, dense: Array, length: int, log_rows: int, weights: Array
-) -> Array:
-    """sum over columns c of weights[c] column_c, as E words."""
-    num_columns = -(-length >> log_rows)
+def add_columns(
+    target: Target, field: Field, values: Array, log_rows: int, weights: Array, out: Array
+) -> None:
+    """out += sum over columns c of weights[c] column_c, in E words."""
+    num_columns = -(-values.size >> log_rows)
     span = 1
     while 2 * span * target.parallel_items <= 1 << log_rows and span < 64:
         span *= 2
-    out = target.empty((1 << log_rows) * field.ext.limbs)
-    family = kernels(field, holds_integers(dense))
-    arguments = (dense, length, log_rows, num_columns, weights, span, out)
+    family = kernels(field, holds_integers(values))
+    arguments = (values, values.size, log_rows, num_columns, weights, span, out)
     target.map(family.combine, (1 << log_rows) // span, *arguments, grain=1)
-    return out
 
 
 def pick_rows(

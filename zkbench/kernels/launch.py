@@ -17,6 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import psutil
 
 from zkbench.errors import UnusableInput
 from zkbench.fields.field import Arithmetic
@@ -212,8 +213,10 @@ class CpuTarget:
 
     name = "cpu"
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, workspace_bytes: int | None = None) -> None:
+        """``workspace_bytes``: what a prover may use beside its inputs; a quarter of the memory."""
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.workspace_bytes = workspace_bytes or psutil.virtual_memory().total // 4
         self.parallel_items = self.threads  # so many items of a map occupy the whole target
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
@@ -229,6 +232,10 @@ class CpuTarget:
     def to_host(self, array: Array, length: int | None = None) -> np.ndarray:
         """The first ``length`` entries (all, if None); may share memory with the array."""
         return array[:length]
+
+    def view(self, array: Array, start: int, stop: int) -> Array:
+        """Entries start to stop of an array, sharing its memory."""
+        return array[start:stop]
 
     def synchronise(self) -> None:
         """Nothing is asynchronous here."""

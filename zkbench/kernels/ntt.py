@@ -269,18 +269,20 @@ def encode(
     *,
     stride: int | None = None,
     extension: bool = False,
+    out: Array | None = None,
 ) -> Array:
     """Reed-Solomon codewords of ``num_columns`` columns of 2^log_rows values each.
 
     Column c is source[c 2^log_rows ...], zero from ``length`` on; its codeword, of
     2^(log_rows + log_inv_rate) entries in bit-reversed order, starts at entry c * stride of the
     result (default: no gaps). ``source`` holds signed integers or words; E words if ``extension``.
+    ``out``: where to write instead of a new array.
     """
     log_size = log_rows + log_inv_rate
     stride = stride or 1 << log_size
     ring = field.ext if extension else field.base
     family = kernels(field, extension, holds_integers(source))
-    data = target.empty(num_columns * stride * ring.limbs)
+    data = target.empty(num_columns * stride * ring.limbs) if out is None else out
     twiddles = root_powers(target, field, log_size)
     w = field.root_of_unity(3)
     roots = tuple(np.uint64(pow(w, power, field.modulus)) for power in (1, 2, 3))

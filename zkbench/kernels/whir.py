@@ -17,25 +17,9 @@ from zkbench.fields import Field
 from zkbench.jit import device
 from zkbench.kernels import functional
 from zkbench.kernels.launch import Array, Target, kernel
+from zkbench.kernels.powers import power_function
 
 Element = Any
-
-
-@cache
-def _power(field: Field) -> Any:
-    one, mul = field.base.one, field.base.mul
-
-    @device(f"whir.power.{field.name}")
-    def power(x, exponent):
-        result = one()
-        while exponent > 0:
-            if exponent & 1:
-                result = mul(result, x)
-            x = mul(x, x)
-            exponent >>= 1
-        return result
-
-    return power
 
 
 @cache
@@ -85,7 +69,7 @@ def kernels(field: Field) -> SimpleNamespace:
 @cache
 def power_kernels(field: Field) -> SimpleNamespace:
     """Vectors of powers, and polynomials at points."""
-    base, ring, power = field.base, field.ext, _power(field)
+    base, ring, power = field.base, field.ext, power_function(field)
     zero, one, add, sub, mul, load, store = (
         ring.zero,
         ring.one,

@@ -1,0 +1,194 @@
+"""A commitment that is encoded, hashed, read and opened in pieces is the same commitment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brute_force import random_functional, true_claim
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from targets import EACH_TARGET
+
+from zkbench.commitments.claims import AxisWeights, Claim, EqAxis, OnesAxis, Sparse, VectorAxis
+from zkbench.commitments.dense import DenseVector
+from zkbench.commitments.layout import Layout
+from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.rows import HashedRows, RecomputedRows
+from zkbench.commitments.unification import Unification
+from zkbench.commitments.whir import Whir
+from zkbench.commitments.windows import factoring_bits, split
+from zkbench.fields import GOLDILOCKS as FIELD
+from zkbench.kernels.launch import CpuTarget, cpu_target
+from zkbench.kernels.launch import target as find_target
+from zkbench.kernels.ntt import encode
+from zkbench.kernels.ntt_rows import encoded_rows
+from zkbench.proof import Proof
+from zkbench.transcript import ProverTranscript, VerifierTranscript
+
+E = FIELD.element
+SCHEMES = [
+    Ligero(FIELD, queries=24, grinding_bits=4, log_rows=5),
+    Whir(security_bits=20, grinding_bits=2, log_fold=2, num_rounds=2, log_rows=7),
+]
+# From one block of the hash, and one block of values a piece, to everything at once.
+WORKSPACES = [1, 1 << 16, 1 << 18, 1 << 30]
+
+
+def _tensors(kind: str) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(11)
+    tensors = {
+        "weights": rng.integers(-(2**15), 2**15, (3, 40, 64)),
+        "bias": rng.integers(-(2**15), 2**15, (3, 10)),
+        "scale": rng.integers(-(2**15), 2**15, ()),
+        "wide": rng.integers(-(2**15), 2**15, (5, 1024)),
+    }
+    types = {"int16": [np.int16] * 4, "int32": [np.int32] * 4, "mixed": [np.int16, np.int64] * 2}
+    pairs = zip(tensors.items(), types[kind], strict=True)
+    return {name: np.asarray(tensor, dtype) for (name, tensor), dtype in pairs}
+
+
+def _claims(tensors: dict[str, np.ndarray]) -> list:
+    rng = np.random.default_rng(12)
+    claims = [
+        true_claim(name, tensor, random_functional(rng, tensor.shape))
+        for name, tensor in tensors.items()
+        for _ in range(2)
+    ]
+    sparse = Sparse((0, 77, 5119), (E(5), E(1, 2), E(3)))
+    return [*claims, true_claim("wide", tensors["wide"], sparse)]
+
+
+def _proof(scheme, target, tensors, shapes, claims) -> tuple[bytes, object]:
+    data = scheme.commit(target, tensors, shapes)
+    transcript = ProverTranscript(FIELD)
+    transcript.send_bytes("root", data.commitment.root)
+    scheme.prove(transcript, target, [(data, claims)])
+    return transcript.finish(), data
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32", "mixed"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_same_proof_for_every_workspace(scheme, kind):
+    tensors = _tensors(kind)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    claims, proofs, rows = _claims(tensors), set(), set()
+    for workspace in WORKSPACES:
+        proof, data = _proof(scheme, CpuTarget(2, workspace), tensors, shapes, claims)
+        proofs.add(proof)
+        rows.add(type(data.rows))
+    assert len(proofs) == 1
+    assert rows == {RecomputedRows, HashedRows}
+    transcript = VerifierTranscript(FIELD, Proof.from_bytes(proofs.pop()))
+    commitment = scheme.commitment(transcript.receive_bytes("root", 32), shapes)
+    scheme.verify(transcript, [(commitment, claims)])
+    transcript.finish()
+
+
+@EACH_TARGET
+@pytest.mark.parametrize("workspace", WORKSPACES)
+def test_same_proof_wherever_the_values_lie(tmp_path, target_name, workspace):
+    """On the target, on the host, or in files, on either target."""
+    tensors = _tensors("int16")
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    claims = _claims(tensors)
+    expected, _ = _proof(SCHEMES[1], cpu_target(), tensors, shapes, claims)
+    target = CpuTarget(2, workspace)
+    if target_name == "cuda":
+        target = type(find_target("cuda"))(workspace)
+    mapped = {}
+    for name, tensor in tensors.items():
+        np.save(tmp_path / f"{name}.npy", tensor)
+        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    there = {name: target.to_device(tensor) for name, tensor in tensors.items()}
+    for where in (tensors, mapped, there, {**mapped, "wide": there["wide"]}):
+        assert _proof(SCHEMES[1], target, where, shapes, claims)[0] == expected
+
+
+def test_a_tensor_of_the_target_is_not_copied():
+    values = np.arange(1 << 12, dtype=np.int16)
+    dense = DenseVector(CpuTarget(1, 1), FIELD, Layout.of({"x": (1 << 12,)}), {"x": values})
+    assert np.shares_memory(dense.piece(0, 1 << 12), values)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_recomputed_rows_vs_encoding(data):
+    log_rows, rate = data.draw(st.integers(0, 11)), data.draw(st.integers(1, 3))
+    columns = data.draw(st.integers(1, 9))
+    length = data.draw(st.integers(1, columns << log_rows))
+    integers = data.draw(st.booleans())
+    rng = np.random.default_rng(length)
+    values = rng.integers(-(2**15), 2**15, length).astype(np.int16)
+    source = values if integers else values.astype(np.uint64) % np.uint64(1000)
+    shape = (columns, log_rows, rate)
+    whole = encode(cpu_target(), FIELD, source, length, *shape)
+    matrix = whole.reshape(columns, -1).T
+    size = 1 << (log_rows + rate)
+    indices = sorted(set(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=9))))
+    out = np.zeros((len(indices), columns + 5), dtype=np.uint64)
+    where = (indices, 3, out.reshape(-1), columns + 5)
+    encoded_rows(cpu_target(), FIELD, source, length, *shape, *where)
+    assert (out[:, 3 : 3 + columns] == matrix[indices]).all()
+    assert not out[:, :3].any()
+    assert not out[:, 3 + columns :].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_split_weights_vs_whole(data):
+    shape = tuple(data.draw(st.lists(st.sampled_from([1, 2, 3, 4, 6, 8, 12]), max_size=3)))
+    axes = []
+    for length in shape:
+        kind = data.draw(st.sampled_from(["eq", "ones", "vector"]))
+        point = tuple(E(k + 2, length) for k in range((length - 1).bit_length()))
+        values = tuple(E(k + 1, 7) for k in range(length))
+        axes.append({"eq": EqAxis(point), "ones": OnesAxis(), "vector": VectorAxis(values)}[kind])
+    weights = AxisWeights(tuple(axes))
+    bits = data.draw(st.integers(0, factoring_bits(weights, shape)))
+    parts = split(weights, shape, bits)
+    high = FIELD.unpack(parts.high.table(cpu_target(), FIELD, parts.high_shape))
+    low = FIELD.unpack(parts.low.table(cpu_target(), FIELD, parts.low_shape))
+    assert len(low) == 1 << bits
+    padded = AxisWeights((OnesAxis(), *axes))
+    assert [h * w for h in high for w in low] == FIELD.unpack(
+        padded.table(cpu_target(), FIELD, (1, *shape))
+    )
+
+
+def test_same_sumcheck_for_every_window():
+    """Proofs do not tell how many variables were bound at once."""
+    tensors = _tensors("int16")
+    layout = Layout.of({name: tensor.shape for name, tensor in tensors.items()})
+    dense = DenseVector(cpu_target(), FIELD, layout, tensors)
+    claims = _claims(tensors)
+
+    def run(bits: int) -> tuple[bytes, list]:
+        transcript = ProverTranscript(FIELD)
+        unification = Unification(dense, claims, E(3, 4), 8)
+        unification.bits = bits
+        point, _ = unification.prove(transcript)
+        return transcript.finish(), point
+
+    plain = run(0)
+    assert all(run(bits) == plain for bits in range(1, 9))
+
+
+@pytest.mark.parametrize(("shape", "bits"), [((1 << 14,), 8), ((5, 1024), 8), ((321, 12), 2)])
+def test_the_window_is_as_wide_as_the_weights_factor(shape, bits):
+    layout = Layout.of({"x": shape})
+    dense = DenseVector(cpu_target(), FIELD, layout, {"x": np.zeros(shape, dtype=np.int16)})
+    claim = Claim("x", AxisWeights((OnesAxis(),) * len(shape)), E(0))
+    assert Unification(dense, [claim], E(1), 20).bits == bits
+    assert Unification(dense, [claim], E(1), 1).bits == 1
+
+
+def test_rows_are_not_kept_beyond_their_share():
+    """One leaf's row more than fits is computed again."""
+    scheme = replace(SCHEMES[0], log_rows=10)
+    values = np.arange(1 << 16, dtype=np.int16)
+    for columns, kept in ((64, HashedRows), (63, RecomputedRows)):
+        workspace = 8 * 8 * ((1 << 11) + 8) * columns
+        data = scheme.commit(CpuTarget(1, workspace), {"x": values})
+        assert isinstance(data.rows, kept)
