@@ -129,8 +129,8 @@ def add_columns(
 ) -> None:
     """out += sum over columns c of weights[c] column_c, in E words."""
     num_columns = -(-values.size >> log_rows)
-    span = 1
-    while 2 * span * target.parallel_items <= 1 << log_rows and span < 64:
+    span = 1  # neighbouring rows are a GPU's neighbouring threads, and one CPU thread's turn
+    while target.name != "cuda" and 2 * span * target.parallel_items <= 1 << log_rows and span < 64:
         span *= 2
     family = kernels(field, holds_integers(values))
     arguments = (values, values.size, log_rows, num_columns, weights, span, out)
