@@ -6,11 +6,22 @@ from collections.abc import Callable
 from math import prod
 from random import Random
 
+from cases.attention import (
+    TINY,
+    MaskCase,
+    ScoresCase,
+    ValuesCase,
+    ZkAttnCase,
+)
+from cases.attention import (
+    random_shape as random_attention,
+)
 from cases.case import Case, Shape
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.products import HadamardCase, LinearCase, SumcheckCase
 from cases.rounding import ArgMaxCase, RescaleCase
-from zkbench.protocols.tables import FunctionTable, Relu, Table
+from zkbench.protocols.causal_tiles import AttentionShape
+from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
 from zkbench.protocols.tlookup import Lookup
 
 # Odd, powers of two, ones, several axes.
@@ -78,6 +89,10 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
         rng, random_shape(rng), rng.randint(1, 5), rng.randint(1, 5)
     ),
     "argmax": lambda rng: ArgMaxCase.random(rng, rng.randint(1, 6), rng.randint(1, 9)),
+    "attention_scores": lambda rng: ScoresCase.random(rng, random_attention(rng)),
+    "attention_values": lambda rng: ValuesCase.random(rng, random_attention(rng)),
+    "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
+    "zkattn": lambda rng: ZkAttnCase.random(rng, random_attention(rng)),
 }
 
 SMALL: dict[str, Case] = {
@@ -93,13 +108,20 @@ SMALL: dict[str, Case] = {
     "logup_star": LogupStarCase.random(Random(8), Relu(3), ((3, 2), (1, 1))),
     "rescale": RescaleCase.random(Random(9), (1, 3)),
     "argmax": ArgMaxCase.random(Random(10), 2, 3),
+    "attention_scores": ScoresCase.random(Random(11), TINY),
+    "attention_values": ValuesCase.random(Random(12), TINY),
+    "causal_mask": MaskCase.random(Random(13), TINY),
+    "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
 }
 
 # For the simulator: few, and one with more items than its threads.
 SIMULATED: dict[str, Case] = {
     **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
+    **{name: SMALL[name] for name in ("attention_scores", "attention_values", "causal_mask")},
     "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
 }
+
+WIDE = AttentionShape(layers=3, blocks=5, log_block=4, heads=6, kv_heads=2, head_dim=10)
 
 # Above the size at which a sumcheck leaves the GPU, and odd.
 LARGE: dict[str, Callable[[], Case]] = {
@@ -115,4 +137,8 @@ LARGE: dict[str, Callable[[], Case]] = {
     "logup_star": lambda: LogupStarCase.random(Random(8), Relu(13), ((2, 3, 1501), (5000,))),
     "rescale": lambda: RescaleCase.random(Random(9), (3, 3001), 10, 13),
     "argmax": lambda: ArgMaxCase.random(Random(10), 1001, 10, 13),
+    "attention_scores": lambda: ScoresCase.random(Random(11), WIDE),
+    "attention_values": lambda: ValuesCase.random(Random(12), WIDE),
+    "causal_mask": lambda: MaskCase.random(Random(13), WIDE),
+    "zkattn": lambda: ZkAttnCase.random(Random(14), WIDE, table=Exp(5, 10), value_bits=12),
 }

@@ -20,7 +20,7 @@ from zkbench.protocols import sumcheck
 from zkbench.protocols.tlookup import Lookup, multiplicities
 
 pytestmark = pytest.mark.gpu
-FAMILIES = ("eq.", "sumcheck.", "gkr.", "contract.", "scatter.")
+FAMILIES = ("eq.", "sumcheck.", "gkr.", "contract.", "scatter.", "attention.")
 
 
 class Launches:

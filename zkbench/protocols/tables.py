@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -71,4 +73,67 @@ class FunctionTable:
         ]
 
 
-Table = Relu | FunctionTable
+@dataclass(frozen=True)
+class Exp:
+    """round(2^log_scale exp(-j 2^-log_delta)) for j in [0, 2^bits), halves up; zero from ``cutoff`` on.
+
+    In attention, j counts how far a score lies below its row's shift, in units of 2^-log_delta nats.
+    Raises ValueError unless the upper half is zero, which is where masked scores go.
+    """
+
+    log_delta: int = 8
+    log_scale: int = 15
+    bits: int = 16
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cutoff > self.mask:
+            raise ValueError(
+                f"a table of exp in steps of 2^-{self.log_delta} reaches beyond 2^{self.bits - 1}: "
+                "choose larger steps"
+            )
+
+    @property
+    def name(self) -> str:
+        return f"exp{self.bits}-{self.log_delta}-{self.log_scale}"
+
+    @property
+    def mask(self) -> int:
+        """What is added to the index of a masked score."""
+        return 1 << (self.bits - 1)
+
+    @property
+    def entries(self) -> np.ndarray:
+        """The entries that are not zero, and one that is: int32."""
+        return _exp_entries(self.log_delta, self.log_scale)
+
+    @property
+    def cutoff(self) -> int:
+        return len(self.entries) - 1
+
+    @property
+    def values(self) -> np.ndarray:
+        values = np.zeros(1 << self.bits, dtype=np.int32)
+        values[: self.cutoff] = self.entries[:-1]
+        return values
+
+    def extension(self, field: Field, point: Sequence[Element]) -> Element:
+        """A sum over the ``cutoff`` entries that are not zero."""
+        target = cpu_target()
+        weights = eq.eq_table(target, field, point, self.cutoff)
+        sums = contract(target, field, self.entries, 1, self.cutoff, 1, weights)
+        return field.unpack(sums)[0]
+
+
+@cache
+def _exp_entries(log_delta: int, log_scale: int) -> np.ndarray:
+    """In decimal arithmetic: the same digits on every machine, whatever its library's exp."""
+    with localcontext(prec=40):
+        step, scale, half = Decimal(-1) / (1 << log_delta), Decimal(1 << log_scale), Decimal("0.5")
+        entries = [1 << log_scale]
+        while entries[-1]:
+            entries.append(int(scale * (step * len(entries)).exp() + half))
+    return np.array(entries, dtype=np.int32)
+
+
+Table = Relu | FunctionTable | Exp

@@ -1,0 +1,159 @@
+"""The integer model of causal softmax attention: scores, shifts, weights and outputs in causal tiles.
+
+Its semantics are those that protocols/zkattn.py proves. A row's shift is the one for which the sum of
+its weights is nearest to the table's scale, the smallest on ties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkbench.protocols.causal_tiles import AttentionShape
+from zkbench.protocols.tables import Exp
+from zkbench.quant.formats import QuantisationError
+from zkbench.quant.linear import rescale
+
+
+@dataclass(frozen=True)
+class AttentionTrace:
+    """One forward pass; shapes as in ``AttentionShape``, remainders as in ``rescale``."""
+
+    indices: NDArray[np.uint16]
+    score_remainders: NDArray[np.uint16]
+    shifts: NDArray[np.int64]
+    row_sums: NDArray[np.int32]
+    outputs: NDArray[np.int16]
+    output_remainders: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class IntegerAttention:
+    """Attention of this shape; scores are divided by 2^score_shift, row sums may err by 2^log_tolerance."""
+
+    shape: AttentionShape
+    score_shift: int
+    table: Exp = Exp()
+    log_tolerance: int = 9
+    value_bits: int = 16  # of outputs, and half of those of shifts
+
+    def forward(
+        self, q: NDArray[np.int16], k: NDArray[np.int16], v: NDArray[np.int16]
+    ) -> AttentionTrace:
+        """``q``: shape.queries; ``k``, ``v``: shape.keys.
+
+        Raises QuantisationError, naming layer and head, where a value leaves its range.
+        """
+        shape = self.shape
+        layers = []
+        for layer in range(shape.layers):
+            heads = [
+                self._head(layer, h, *(x[layer, :, :, h // g] for x, g in self._grouped(q, k, v)))
+                for h in range(shape.heads)
+            ]
+            layers.append(AttentionTrace(*map(np.stack, zip(*heads, strict=True))))
+        stacked = AttentionTrace(
+            *(np.stack([getattr(one, field.name) for one in layers]) for field in fields(layers[0]))
+        )
+        return self._outputs_in_place(stacked)
+
+    def _grouped(self, q: NDArray, k: NDArray, v: NDArray) -> list[tuple[NDArray, int]]:
+        return [(q, 1), (k, self.shape.group), (v, self.shape.group)]
+
+    @staticmethod
+    def _outputs_in_place(trace: AttentionTrace) -> AttentionTrace:
+        """Outputs were made head by head; the head's axis comes after the positions'."""
+        moved = [np.moveaxis(x, 1, 3) for x in (trace.outputs, trace.output_remainders)]
+        outputs, remainders = map(np.ascontiguousarray, moved)
+        return AttentionTrace(
+            trace.indices, trace.score_remainders, trace.shifts, trace.row_sums, outputs, remainders
+        )
+
+    def _head(
+        self, layer: int, head: int, q: NDArray, k: NDArray, v: NDArray
+    ) -> tuple[NDArray, ...]:
+        """One head: q, k, v are blocks x B x head_dim."""
+        where, width = f"attention of layer {layer}, head {head}", self.shape.head_dim
+        flat_q, flat_k, flat_v = (x.reshape(-1, width).astype(np.int64) for x in (q, k, v))
+        scores, remainders = rescale(flat_q @ flat_k.T, self.score_shift)
+        later = np.triu(np.ones(scores.shape, dtype=bool), 1)
+        shifts = self._shifts(scores, later)
+        self._require(where, "a shift", shifts, _signed(2 * self.value_bits))
+        indices = shifts[:, None] - scores + self.table.mask * later
+        used = ~later | self._same_block(later.shape)
+        self._require(where, "an index of exp", indices[used], (0, (1 << self.table.bits) - 1))
+        weights = np.where(used, self.table.values[indices * used], 0).astype(np.int64)
+        self._require(where, "the weight of a masked score", weights[later], (0, 0))
+        sums = weights.sum(axis=1)
+        scale, tolerance = 1 << self.table.log_scale, 1 << self.log_tolerance
+        self._require(where, "a row sum", sums, (scale - tolerance, scale + tolerance - 1))
+        outputs, rest = rescale(weights @ flat_v, self.table.log_scale)
+        self._require(where, "an output", outputs, _signed(self.value_bits))
+        rows = (self.shape.blocks, self.shape.block)
+        return (
+            self._in_tiles(indices),
+            self._in_tiles(remainders),
+            shifts.reshape(rows),
+            sums.astype(np.int32).reshape(rows),
+            outputs.astype(np.int16).reshape(q.shape),
+            rest.reshape(q.shape),
+        )
+
+    def _same_block(self, shape: tuple[int, ...]) -> NDArray:
+        blocks = np.arange(shape[0]) // self.shape.block
+        same: NDArray = blocks[:, None] == blocks[None, :]
+        return same
+
+    def _in_tiles(self, square: NDArray) -> NDArray:
+        """positions x positions -> tiles x B x B."""
+        n, block = self.shape.blocks, self.shape.block
+        tiled = square.reshape(n, block, n, block).swapaxes(1, 2)
+        rows, columns = map(list, zip(*self.shape.tile_blocks, strict=True))
+        return tiled[rows, columns].astype(np.uint16)
+
+    @staticmethod
+    def _require(where: str, what: str, values: NDArray, limits: tuple[int, int]) -> None:
+        low, high = limits
+        if values.size and (values.min() < low or values.max() > high):
+            worst = values.min() if values.min() < low else values.max()
+            raise QuantisationError(
+                f"{where}: {what} is {worst}, outside [{low}, {high}]; recalibrate or widen"
+            )
+
+    # Shifts: by bisection, since a row sum never grows with its shift.
+
+    def _shifts(self, scores: NDArray, later: NDArray) -> NDArray:
+        scale = np.full(len(scores), 1 << self.table.log_scale)
+        best = self._first_at_most(scores, later, scale)
+        sums = self._row_sums(scores, later, best)
+        before = self._row_sums(scores, later, best - 1)
+        earlier = self._first_at_most(scores, later, before)
+        is_nearer = (before - scale <= scale - sums) & (best > self._least(scores, later))
+        return np.where(is_nearer, earlier, best)
+
+    def _least(self, scores: NDArray, later: NDArray) -> NDArray:
+        """No index of a score that counts may be negative."""
+        return np.where(later, np.iinfo(np.int64).min, scores).max(axis=1)
+
+    def _first_at_most(self, scores: NDArray, later: NDArray, most: NDArray) -> NDArray:
+        """The least shift of each row whose sum is at most ``most``."""
+        low = self._least(scores, later)
+        high = low + self.table.cutoff
+        while (low < high).any():
+            middle = (low + high) // 2
+            fits = self._row_sums(scores, later, middle) <= most
+            low, high = np.where(fits, low, middle + 1), np.where(fits, middle, high)
+            low = np.minimum(low, high)
+        return low
+
+    def _row_sums(self, scores: NDArray, later: NDArray, shifts: NDArray) -> NDArray:
+        """Of the scores that count; an index is clipped to the table."""
+        indices = np.clip(shifts[:, None] - scores, 0, self.table.cutoff)
+        sums: NDArray = np.where(later, 0, self.table.entries[indices]).sum(axis=1)
+        return sums
+
+
+def _signed(bits: int) -> tuple[int, int]:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
