@@ -140,5 +140,7 @@ LARGE: dict[str, Callable[[], Case]] = {
     "attention_scores": lambda: ScoresCase.random(Random(11), WIDE),
     "attention_values": lambda: ValuesCase.random(Random(12), WIDE),
     "causal_mask": lambda: MaskCase.random(Random(13), WIDE),
-    "zkattn": lambda: ZkAttnCase.random(Random(14), WIDE, table=Exp(5, 10), value_bits=12),
+    "zkattn": lambda: ZkAttnCase.random(
+        Random(14), WIDE, table=Exp(5, 14), log_tolerance=10, value_bits=12
+    ),
 }

@@ -118,7 +118,7 @@ def _sum_diagonal(field: Field) -> Any:
 
     @kernel(f"attention.sum_diagonal.{field.name}")
     def sum_diagonal(i, indices, entries, last, at_head, at_block, heads, blocks, cells, size, out):
-        """Item (chunk, i, j): sum over its heads h and all b of at_head[h] at_block[b] P[h, t(b, b), i, j]."""
+        """Item (chunk, i, j): sum of at_head[h] at_block[b] P[h, t(b, b), i, j], h in the chunk."""
         chunk = i // cells
         cell = i - chunk * cells
         start = chunk * size

@@ -1,4 +1,6 @@
-"""What attention gathers: acc[l, bi, i, h, d] = sum over bj <= bi, j of P[l, h, t(bi, bj), i, j] v[l, bj, j, h // G, d].
+"""What attention gathers: the weighted sums of values
+
+    acc[l, bi, i, h, d] = sum over bj <= bi and j of P[l, h, t(bi, bj), i, j] v[l, bj, j, h // G, d]
 
 Claim: the extension of acc (layers x blocks x B x heads x head_dim) at (z_l, z_b, z_i, z_h, z_d). With
 

@@ -106,6 +106,6 @@ class CausalMask:
         at_layer, at_head, at_block, *_ = points
         weights = eq_weights(self.field, at_block, self.shape.blocks)
         tiles = tiles_on_diagonal(self.shape, weights)
-        inside = split_point(point, self._diagonal[3:])
-        axes = (EqAxis(at_layer), EqAxis(at_head), tiles, *map(EqAxis, inside))
+        at_i, at_j = split_point(point, self._diagonal[3:])
+        axes = (EqAxis(at_layer), EqAxis(at_head), tiles, EqAxis(at_i), EqAxis(at_j))
         return AxisWeights(axes), value

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zkbench.commitments.claims import Claim, Value
-from zkbench.commitments.claims import AxisWeights
+from zkbench.commitments.claims import AxisWeights, Claim, Value
 from zkbench.kernels.launch import Array
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.tlookup import Lookup, LookupClaims

@@ -136,4 +136,5 @@ def _exp_entries(log_delta: int, log_scale: int) -> np.ndarray:
     return np.array(entries, dtype=np.int32)
 
 
+EXP = Exp()
 Table = Relu | FunctionTable | Exp

@@ -63,7 +63,7 @@ from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
 from zkbench.protocols.range_checks import RangeCheck, RangeChecks
 from zkbench.protocols.rescale import VALUE_BITS, Rescale
-from zkbench.protocols.tables import Exp
+from zkbench.protocols.tables import EXP, Exp
 from zkbench.protocols.tlookup import TLookup, indicator, multiplicities
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -101,12 +101,15 @@ class AttentionClaims:
 
 @dataclass(frozen=True)
 class ZkAttn:
-    """Attention of this shape; scores lose ``score_shift`` = s bits, row sums may err by 2^log_tolerance."""
+    """Attention of this shape.
+
+    score_shift: s, bits that scores lose; log_tolerance: k, row sums may err by 2^k.
+    """
 
     field: Field
     shape: AttentionShape
     score_shift: int
-    table: Exp = Exp()
+    table: Exp = EXP
     log_tolerance: int = 9
     value_bits: int = VALUE_BITS  # of outputs, and of each of a shift's limbs
 

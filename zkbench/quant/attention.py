@@ -6,13 +6,13 @@ its weights is nearest to the table's scale, the smallest on ties.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkbench.protocols.causal_tiles import AttentionShape
-from zkbench.protocols.tables import Exp
+from zkbench.protocols.tables import EXP, Exp
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 
@@ -31,11 +31,14 @@ class AttentionTrace:
 
 @dataclass(frozen=True)
 class IntegerAttention:
-    """Attention of this shape; scores are divided by 2^score_shift, row sums may err by 2^log_tolerance."""
+    """Attention of this shape.
+
+    score_shift: s, bits that scores lose; log_tolerance: k, row sums may err by 2^k.
+    """
 
     shape: AttentionShape
     score_shift: int
-    table: Exp = Exp()
+    table: Exp = EXP
     log_tolerance: int = 9
     value_bits: int = 16  # of outputs, and half of those of shifts
 
@@ -65,11 +68,9 @@ class IntegerAttention:
     @staticmethod
     def _outputs_in_place(trace: AttentionTrace) -> AttentionTrace:
         """Outputs were made head by head; the head's axis comes after the positions'."""
-        moved = [np.moveaxis(x, 1, 3) for x in (trace.outputs, trace.output_remainders)]
-        outputs, remainders = map(np.ascontiguousarray, moved)
-        return AttentionTrace(
-            trace.indices, trace.score_remainders, trace.shifts, trace.row_sums, outputs, remainders
-        )
+        outputs = np.ascontiguousarray(np.moveaxis(trace.outputs, 1, 3))
+        remainders = np.ascontiguousarray(np.moveaxis(trace.output_remainders, 1, 3))
+        return replace(trace, outputs=outputs, output_remainders=remainders)
 
     def _head(
         self, layer: int, head: int, q: NDArray, k: NDArray, v: NDArray
