@@ -46,7 +46,7 @@ def holds_integers(array: Array) -> bool:
 
 
 @cache
-def _butterflies(ring: Arithmetic) -> SimpleNamespace:
+def butterflies(ring: Arithmetic) -> SimpleNamespace:
     """Transforms of 4 and 8 values, natural order in, bit-reversed order out."""
     add, sub, scale = ring.add, ring.sub, ring.mul_base
 
@@ -74,7 +74,7 @@ def _passes(ring: Arithmetic, integers: bool) -> SimpleNamespace:
     Items count groups over all blocks; block t is coset t mod 2^r of column t >> r, and starts at
     (t >> r) * stride + (t mod 2^r) * n. ``twiddles`` holds w^j for j < N.
     """
-    dft4, dft8 = _butterflies(ring).dft4, _butterflies(ring).dft8
+    dft4, dft8 = butterflies(ring).dft4, butterflies(ring).dft8
     add, sub, scale, zero = ring.add, ring.sub, ring.mul_base, ring.zero
     load, store, read = ring.load, ring.store, reader(ring, integers)
     name = f"{ring.name}.{'integers' if integers else 'words'}"
