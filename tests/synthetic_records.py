@@ -60,6 +60,7 @@ def make_record(
         "soundness_bits": 104.25,
         "zero_knowledge": False,
         "verified": True,
+        "verifier": {"cores": 1},
         "machine": "h100-80gb" if on_gpu else "cpu-intel-xeon-2c",
         "provenance": {
             "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},

@@ -11,7 +11,7 @@ import pytest
 from definitions import axis_weights, mle, total
 
 from zkbench.bench.cases import CASES, make_case
-from zkbench.bench.protocol_case import extension
+from zkbench.bench.inputs import extension
 from zkbench.bench.runner import run_case
 from zkbench.bench.sheet import read_sheet
 from zkbench.bench.timers import PhaseTimer
@@ -20,14 +20,14 @@ from zkbench.proof import Message, Proof, ProofRejected
 from zkbench.security import MINIMUM_BITS
 
 SHEET = Path(__file__).parents[2] / "experiments" / "microbench.csv"
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "tlookup": {"log_values": 5, "log_table": 3},
     "tlookup_inverses": {"log_values": 5, "log_table": 3},
     "matmul": {"num_layers": 3, "batch": 4, "d_in": 7, "d_out": 5},
     "hadamard": {"log_values": 5},
     "rescale": {"log_values": 5, "shift": 12},
     "relu": {"log_values": 5},
-    "commitment": {"log_values": 5},
+    "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
 }
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
@@ -37,7 +37,9 @@ MORE = [
     ("rescale", {"log_values": 0, "shift": 1}),
     ("rescale", {"log_values": 12, "shift": 16}),
     ("relu", {"log_values": 0}),
-    ("commitment", {"log_values": 0}),
+    ("commitment", {"log_values": 0, "scheme": "whir", "johnson": 0}),
+    ("commitment", {"log_values": 12, "scheme": "whir", "johnson": 1}),
+    ("commitment", {"log_values": 9, "scheme": "ligero", "johnson": 0}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -51,14 +53,15 @@ PHASES = {
 EACH = pytest.mark.parametrize("name", SMALL)
 
 
-def ready(name: str, params: dict[str, int] | None = None, seed: int = 0, on: str = "cpu") -> Any:
+def ready(name: str, params: dict[str, Any] | None = None, seed: int = 0, on: str = "cpu") -> Any:
     case = make_case(name, params or SMALL[name], on, seed)
     case.setup()
     return case
 
 
 def prove(case: Any) -> bytes:
-    return case.prove(PhaseTimer())
+    proof: bytes = case.prove(PhaseTimer())
+    return proof
 
 
 @EACH
@@ -73,7 +76,7 @@ def test_a_case_is_proven_here_and_verified_in_another_process(name: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "params"), MORE)
-def test_other_sizes_are_proven_and_verified(name: str, params: dict[str, int]) -> None:
+def test_other_sizes_are_proven_and_verified(name: str, params: dict[str, Any]) -> None:
     proof = prove(ready(name, params, seed=1))
     verifier = make_case(name, params, "cpu", 1)
     verifier.setup_verifier()
@@ -194,10 +197,10 @@ def test_the_extension_of_wide_integers_vs_python_int() -> None:
         ({"log_values": None}, "tlookup: the parameter log_values is missing"),
         ({"log_table": 17}, "tlookup: log_table must be an integer from 1 to 16, not 17"),
         ({"log_table": 0}, "tlookup: log_table must be an integer from 1 to 16, not 0"),
-        ({"log_values": 31}, "tlookup: log_values must be an integer from 0 to 30, not 31"),
-        ({"log_values": "8"}, "tlookup: log_values must be an integer from 0 to 30, not '8'"),
-        ({"log_values": 8.0}, "tlookup: log_values must be an integer from 0 to 30, not 8.0"),
-        ({"log_values": True}, "tlookup: log_values must be an integer from 0 to 30, not True"),
+        ({"log_values": 33}, "tlookup: log_values must be an integer from 0 to 32, not 33"),
+        ({"log_values": "8"}, "tlookup: log_values must be an integer from 0 to 32, not '8'"),
+        ({"log_values": 8.0}, "tlookup: log_values must be an integer from 0 to 32, not 8.0"),
+        ({"log_values": True}, "tlookup: log_values must be an integer from 0 to 32, not True"),
     ],
 )
 def test_bad_parameters_get_a_sentence(change: dict[str, Any], reason: str) -> None:
