@@ -78,7 +78,9 @@ class MaskedBlocks:
     def counts(self) -> np.ndarray:
         """How often each of the 2^bits patterns occurs: int64."""
         size = 1 << self.bits
-        spectra = [_walsh_hadamard(np.bincount(a, minlength=size)) for a in (self.block, self.masks)]
+        spectra = [
+            _walsh_hadamard(np.bincount(a, minlength=size)) for a in (self.block, self.masks)
+        ]
         return _walsh_hadamard(spectra[0] * spectra[1]) >> self.bits
 
 
