@@ -11,6 +11,7 @@ import pytest
 from definitions import axis_weights, mle, total
 
 from zkbench.bench.cases import CASES, make_case
+from zkbench.bench.commitment_case import estimated_opening_bytes
 from zkbench.bench.inputs import extension
 from zkbench.bench.runner import run_case
 from zkbench.bench.sheet import read_sheet
@@ -187,6 +188,30 @@ def test_the_extension_of_wide_integers_vs_python_int() -> None:
         assert extension(values, points) == expected
 
 
+# What records say of a commitment.
+
+
+@pytest.mark.parametrize("log_values", [10, 16])
+@pytest.mark.parametrize(("scheme", "johnson"), [("whir", 0), ("whir", 1), ("ligero", 0)])
+def test_the_expected_size_of_an_opening_is_that_of_a_proof(
+    scheme: str, johnson: int, log_values: int
+) -> None:
+    case = ready("commitment", {"log_values": log_values, "scheme": scheme, "johnson": johnson})
+    proof = prove(case)
+    extra, expected = case.extra(), estimated_opening_bytes(case.scheme, case.values)
+    assert extra["opening_bytes"] == pytest.approx(expected, rel=0.15)
+    assert 0 < len(proof) - extra["opening_bytes"] < 2000  # header, labels and root
+
+
+def test_the_sizes_of_a_commitment_are_recorded() -> None:
+    case = ready("commitment", {"log_values": 12, "scheme": "ligero", "johnson": 0})
+    case.prove(PhaseTimer())
+    sizes = case.extra()
+    assert sizes["num_columns"] << sizes["log_rows"] == 1 << 12
+    assert sizes["queries"] == case.scheme.queries
+    assert sizes["value_bytes"] == 2 << 12
+
+
 # Parameters, and the lists of what is measured.
 
 
@@ -216,6 +241,23 @@ def test_every_parameter_is_required(name: str) -> None:
         params = {k: v for k, v in SMALL[name].items() if k != key}
         with pytest.raises(UnusableInput, match=f"{name}: the parameter {key} is missing"):
             make_case(name, params, "cpu", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"scheme": "kzg"}, "commitment: scheme must be whir or ligero, not 'kzg'"),
+        ({"scheme": 1}, "commitment: scheme must be whir or ligero, not 1"),
+        ({"johnson": True}, "commitment: johnson must be an integer from 0 to 1, not True"),
+        (
+            {"scheme": "ligero", "johnson": 1},
+            "commitment: johnson must be 0 with ligero, which decodes uniquely",
+        ),
+    ],
+)
+def test_schemes_that_there_are_not_get_a_sentence(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnusableInput, match=f"^{re.escape(reason)}$"):
+        make_case("commitment", SMALL["commitment"] | change, "cpu", 0)
 
 
 def test_parameters_must_be_an_object() -> None:

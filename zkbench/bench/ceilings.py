@@ -7,7 +7,7 @@ leaves is compared with Python integers (or another BLAKE3) at a few places befo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -227,7 +227,7 @@ def read_ceilings(path: Path) -> dict[str, Any]:
     return record
 
 
-def rates(record: dict[str, Any]) -> dict[str, float]:
+def rates(record: Mapping[str, Any]) -> dict[str, float]:
     """name -> amount a second, by the median time."""
     return {
         name: one["amount"] / float(np.median(one["seconds"]))
