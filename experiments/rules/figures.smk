@@ -154,8 +154,7 @@ rule figure_memory:
     conda:
         "../envs/zkbench.yaml"
     shell:
-        "python {input.script} --records {input.records} --out paper_figures/memory"
-        " > {log} 2>&1"
+        "python {input.script} --records {input.records} --out paper_figures/memory" " > {log} 2>&1"
 
 
 rule figure_phases:
@@ -175,8 +174,7 @@ rule figure_phases:
     conda:
         "../envs/zkbench.yaml"
     shell:
-        "python {input.script} --records {input.records} --out paper_figures/phases"
-        " > {log} 2>&1"
+        "python {input.script} --records {input.records} --out paper_figures/phases" " > {log} 2>&1"
 
 
 rule figure_roofline:
