@@ -20,6 +20,7 @@ from zkbench.bench.ceilings import (
     write_ceilings,
 )
 from zkbench.bench.records import RecordError
+from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import CpuTarget, cpu_target
 
 SMALL = Sizes(elements=40, items=3, times=64)
@@ -74,6 +75,13 @@ def test_anything_else_is_refused_naming_the_file(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps(record))
     with pytest.raises(RecordError, match=r"c\.json: ceilings\.copy\.seconds"):
         read_ceilings(tmp_path / "c.json")
+
+
+def test_no_repeats_are_refused() -> None:
+    parser = argparse.ArgumentParser()
+    ceilings_command.add_arguments(parser)
+    with pytest.raises(UnusableInput, match="at least one repeat is needed, not 0"):
+        ceilings_command.run(parser.parse_args(["--target", "cpu", "--repeats", "0"]))
 
 
 def test_the_command_writes_and_prints(tmp_path: Path, capsys, monkeypatch) -> None:

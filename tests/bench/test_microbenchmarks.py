@@ -199,7 +199,7 @@ def test_the_expected_size_of_an_opening_is_that_of_a_proof(
     case = ready("commitment", {"log_values": log_values, "scheme": scheme, "johnson": johnson})
     proof = prove(case)
     extra, expected = case.extra(), estimated_opening_bytes(case.scheme, case.values)
-    assert extra["opening_bytes"] == pytest.approx(expected, rel=0.15)
+    assert 0.75 * expected < extra["opening_bytes"] < 1.05 * expected  # paths share digests
     assert 0 < len(proof) - extra["opening_bytes"] < 2000  # header, labels and root
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from zkbench.bench.ceilings import ceilings_record, rates, write_ceilings
+from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import target
 
 UNITS = {"copy": (1e9, "GB/s"), "read": (1e9, "GB/s")}
@@ -23,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; 0 if all went well."""
-    record = ceilings_record(target(args.target), repeats=max(1, args.repeats))
+    """Run the command; 0 if all went well. Raises UnusableInput."""
+    if args.repeats < 1:
+        raise UnusableInput(f"at least one repeat is needed, not {args.repeats}")
+    record = ceilings_record(target(args.target), repeats=args.repeats)
     if args.out:
         write_ceilings(args.out, record)
     if args.json:
