@@ -38,6 +38,7 @@ from numba import types
 from targets import TEST_PREFIX, ChunkingCpu
 
 import zkbench.kernels
+from zkbench.bench.ceilings import Sizes, measure_ceilings
 from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
 from zkbench.commitments.ligero import Ligero
 from zkbench.commitments.schemes import Scheme
@@ -148,6 +149,7 @@ def argument_types() -> dict[str, list[Any]]:
             commit_and_open(target)
             prove_openings(target)
         look_up_with_inverses(target)
+        measure_ceilings(target, Sizes(elements=8, items=2, times=32), repeats=1)
     return found
 
 

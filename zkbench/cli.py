@@ -42,6 +42,7 @@ def _fail(args: argparse.Namespace, message: str, code: int = UNUSABLE) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from zkbench.bench import ceilings_command as ceilings
     from zkbench.bench import command as bench
 
     parser = argparse.ArgumentParser(
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = commands.add_parser("bench", help="time one protocol, or a whole run sheet")
     bench.add_arguments(benchmark)
     benchmark.set_defaults(run=bench.run)
+    measure = commands.add_parser("ceilings", help="what this device can do at most")
+    ceilings.add_arguments(measure)
+    measure.set_defaults(run=ceilings.run)
     info = commands.add_parser("info", help="targets, devices and versions")
     info.add_argument("--json", action="store_true")
     info.set_defaults(run=_info)

@@ -10,15 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.bench.protocol_case import (
-    FIELD,
-    LOG_VALUES,
-    MAX,
-    MIN,
-    InputClaim,
-    ProtocolCase,
-    extension,
-)
+from zkbench.bench.inputs import FIELD, extension
+from zkbench.bench.protocol_case import LOG_VALUES, MAX, MIN, InputClaim, ProtocolCase
 from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Value
