@@ -13,6 +13,9 @@ from whir_liars import JOHNSON, SCHEME, TWO, lie, proof, rejected
 from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
 from zkbench.commitments.rows import HashedRows
 from zkbench.fields import GOLDILOCKS as FIELD
+from zkbench.kernels.launch import cpu_target
+from zkbench.proof import Proof, ProofRejected
+from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 LIGERO = replace(TWO, scheme=replace(SMALL, log_rows=5))
 CASES = {"whir": TWO, "johnson": replace(TWO, scheme=JOHNSON), "ligero": LIGERO}
@@ -104,8 +107,6 @@ def test_values_behind_the_last_tensor_take_part_in_nothing(scheme):
 
 def test_columns_of_the_two_commitments_exchanged(monkeypatch):
     """Column values sent for one commitment are those of the other, of the same shape."""
-    from zkbench.transcript import ProverTranscript
-
     rng = np.random.default_rng(6)
     tensors = [{"t": rng.integers(-99, 99, 130).astype(np.int16)} for _ in range(2)]
     ones = AxisWeights((OnesAxis(),))
@@ -130,3 +131,54 @@ def test_columns_of_the_two_commitments_exchanged(monkeypatch):
         rejected("claims do not hold", proof(monkeypatch, case), case)
         assert len(sent) == 2
         assert len(values[0]) % (8 * FIELD.degree) == 0
+
+
+@pytest.mark.parametrize("scheme", [SCHEME, SMALL])
+def test_claims_that_are_bound_cannot_be_chosen_to_fit(scheme):
+    """Two false values whose combination is true: why callers bind all claims before an opening."""
+    tensor = np.arange(70, dtype=np.int16)
+    ones = AxisWeights((OnesAxis(),))
+    true = [true_claim("t", tensor, ones), true_claim("t", tensor, Sparse((3,), (E(5),)))]
+
+    def opened(transcript, claims, binds) -> Proof:
+        data = scheme.commit(cpu_target(), {"t": tensor})
+        if binds:
+            transcript.bind("claims", [str(claim.value) for claim in claims])
+        transcript.send_bytes("root", data.commitment.root)
+        scheme.prove(transcript, cpu_target(), [(data, claims)])
+        return Proof.from_bytes(transcript.finish())
+
+    def verified(proof, claims, binds) -> None:
+        transcript = VerifierTranscript(FIELD, proof)
+        if binds:
+            transcript.bind("claims", [str(claim.value) for claim in claims])
+        commitment = scheme.commitment(transcript.receive_bytes("root", 32), {"t": (70,)})
+        scheme.verify(transcript, [(commitment, claims)])
+
+    for binds in (False, True):
+        spy = _Spy(FIELD)
+        proof = opened(spy, true, binds)
+        verified(proof, true, binds)
+        gamma = spy.seen["claim combination"]
+        false = [
+            replace(true[0], value=true[0].value + gamma),
+            replace(true[1], value=true[1].value - 1),
+        ]
+        if binds:
+            for forged in (proof, opened(_Spy(FIELD), false, binds)):
+                with pytest.raises(ProofRejected):
+                    verified(forged, false, binds)
+        else:
+            verified(proof, false, binds)  # nothing can be wrong with it: gamma came first
+
+
+class _Spy(ProverTranscript):
+    """Remembers the challenges."""
+
+    def __init__(self, field) -> None:
+        super().__init__(field)
+        self.seen: dict[str, object] = {}
+
+    def challenge(self, label):
+        self.seen[label] = super().challenge(label)
+        return self.seen[label]
