@@ -14,6 +14,8 @@ import pytest
 from cli_case import BATCH, COMMITMENT, DIMS, commit, prove, verify, zkbench
 
 import zkbench as package
+from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.whir import Whir
 from zkbench.models.mlp import FloatMLP, IntegerMLP
 from zkbench.models.tensor_files import load_inputs
 
@@ -50,9 +52,25 @@ def test_secret_and_public_files(files):
 
 def test_commit_as_json(files):
     result = json.loads(commit("new", json=True).out)
-    assert set(result) == {"model", "commitment", "dims", "target", "seconds", "ranges"}
+    keys = {"model", "commitment", "dims", "scheme", "target", "seconds", "ranges"}
+    assert set(result) == keys
     assert result["dims"] == list(DIMS)
+    assert result["scheme"] == Ligero().to_json()
     assert result["commitment"] == str(Path("new/commitment.json"))
+
+
+@pytest.mark.parametrize("options", [{}, {"johnson": True}])
+def test_commit_under_whir(files, options):
+    """Everything after the commitment follows its scheme; proofs of two schemes do not mix."""
+    result = json.loads(commit("whir", scheme="whir", json=True, **options).out)
+    assert result["scheme"] == Whir(**options).to_json()
+    assert prove(model="whir").code == 0
+    done = verify("p", statement="s", commitment="whir/commitment.json", json=True)
+    assert done.code == 0
+    assert json.loads(done.out)["soundness_bits"] >= 100
+    assert verify("p", statement="s").code == 1
+    labels = json.loads((files / "s").read_text())["labels"]
+    assert labels == json.loads((files / "statement.json").read_text())["labels"]
 
 
 def test_commit_twice_gives_the_same_and_keeps_other_files(files):
