@@ -171,7 +171,7 @@ def test_one_commitment_of_two_outside_the_decoding_radius(which):
     codeword, shape = data[which].rows.matrix.copy(), (data[which].rows.num_words, 72)
     assert data[which].rows.stride == shape[1]
     codeword.reshape(shape)[2, 20:40] ^= np.uint64(1)
-    tree = MerkleTree(cpu_target(), codeword, CODE.log_length, *shape)
+    tree = tree_of(cpu_target(), codeword, CODE.log_length, *shape)
     commitment = replace(data[which].commitment, root=tree.root)
     rows = HashedRows(tree, codeword, *shape)
     data[which] = replace(data[which], rows=rows, commitment=commitment)
