@@ -45,7 +45,7 @@ def commit_model(model: IntegerMLP, target: Target, scheme: Scheme | None = None
     for s, stack in enumerate(model.stacks()):
         weights.append(target.to_device(np.stack([model.weights[l] for l in stack.layers])))
         bias = np.stack([model.biases[l] for l in stack.layers])
-        biases.append([scheme.field.element(value) for value in bias.reshape(-1).tolist()])
+        biases.append(target.to_device(scheme.field.lift(bias)))
         committed |= {f"weights{s}": weights[-1], f"biases{s}": target.to_device(bias)}
     data = scheme.commit(target, committed, MlpInference.weight_shapes(model.dims))
     public = ModelCommitment(

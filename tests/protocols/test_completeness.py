@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,8 +53,19 @@ def test_hadamard(shape: Shape, factors: int) -> None:
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (1, 3, 5, 2), (3, 1, 8, 1), (2, 4, 1, 7)], ids=str)
-def test_linear(sizes: tuple[int, int, int, int], has_bias: bool) -> None:
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (1, 1, 1, 1),
+        (1, 3, 5, 2),
+        (3, 1, 8, 1),
+        (2, 4, 1, 7),
+        (2, (3, 2), 5, (3, 4)),  # rows in blocks, outputs in heads
+        (2, (2, 2), (3, 5), 3),
+    ],
+    ids=str,
+)
+def test_linear(sizes: tuple[int, Any, Any, Any], has_bias: bool) -> None:
     assert_complete(LinearCase.random(Random(str(sizes)), sizes, has_bias))
 
 
