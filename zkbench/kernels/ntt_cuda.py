@@ -43,20 +43,28 @@ _RADICES |= {9: (3, 3, 3), 10: (4, 3, 3), 11: (4, 4, 3), 12: (4, 4, 4)}
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass over device memory, as logarithms: the radix of each step, lanes, threads of a block.
+    """A pass over device memory, as logarithms: the radix of each step (largest first), lanes.
 
     ``blocks`` is how many thread blocks a multiprocessor should hold: it bounds the registers.
     """
 
     radices: tuple[int, ...]
     log_lanes: int
-    log_threads: int
     contiguous: bool = False
     blocks: int = 1
 
     @property
     def levels(self) -> int:
         return sum(self.radices)
+
+    @property
+    def log_tile(self) -> int:
+        return self.levels + self.log_lanes
+
+    @property
+    def log_threads(self) -> int:
+        """A thread has one item of the first step, and as many values in the later ones."""
+        return self.log_tile - self.radices[0]
 
     @property
     def done(self) -> tuple[int, ...]:
@@ -67,7 +75,11 @@ class Pass:
     def name(self) -> str:
         kind = "contiguous" if self.contiguous else "strided"
         steps = "".join(map(str, self.radices))
-        return f"{kind}.{steps}.{self.log_lanes}.{self.log_threads}.{self.blocks}"
+        return f"{kind}.{steps}.{self.log_lanes}.{self.blocks}"
+
+    def log_step(self, index: int) -> int:
+        """log2 of the rows from one value of an item of step ``index`` to the next."""
+        return self.levels - self.done[index] - self.radices[index]
 
     def padded(self, rows: int) -> int:
         """Where a row starts in shared memory: a gap every few rows spreads them over the banks."""
@@ -87,7 +99,11 @@ class Pass:
     @property
     def table_words(self) -> int:
         """The powers that one block of the transform needs."""
-        return sum(1 << done + radix for done, radix in zip(self.done, self.radices, strict=True))
+        return self.table_offset(len(self.radices)) - self.tile_words
+
+    def table_offset(self, index: int) -> int:
+        """Where the powers of step ``index`` are in shared memory, after the tile."""
+        return self.tile_words + sum(1 << n for n in accumulate(self.radices[:index]))
 
     def shared_bytes(self, log_blocks: int) -> int:
         """For a tile with lanes from 2^log_blocks blocks of the transform."""
@@ -98,7 +114,7 @@ def make_pass(levels: int, levels_left: int, log_tile: int = 12) -> Pass:
     """A pass with tiles of 2^log_tile words or fewer, before ``levels_left`` others."""
     radices, is_last = _RADICES[levels], levels_left == 0
     lanes = min(max(0, log_tile - levels), 5 if is_last else levels_left)
-    return Pass(radices, lanes, lanes + levels - max(radices), is_last)
+    return Pass(radices, lanes, is_last)
 
 
 @cache
@@ -270,10 +286,8 @@ def _slots(shape: Pass) -> SimpleNamespace:
 def _fill(field: Field, shape: Pass, index: int) -> Any:
     """Device function: the powers c^e of step ``index`` for all blocks of a tile, e slowest."""
     radix, done = shape.radices[index], shape.done[index]
-    offset = shape.tile_words + sum(
-        1 << d + r for d, r in zip(shape.done[:index], shape.radices[:index], strict=True)
-    )
-    table_words, threads, mul = shape.table_words, 1 << shape.log_threads, field.base.mul
+    offset, table_words = shape.table_offset(index), shape.table_words
+    threads, mul = 1 << shape.log_threads, field.base.mul
 
     @device(f"ntt.fill.{field.name}.{shape.name}.{index}")
     def fill(first_block, log_blocks, geometry, low, high, log_low, shared):
@@ -291,51 +305,104 @@ def _fill(field: Field, shape: Pass, index: int) -> Any:
             shared[np.uint64(own * table_words + offset + place)] = power
             j += threads
 
-    return fill, offset
+    return fill
 
 
 @cache
-def _step(field: Field, integers: bool, shape: Pass, index: int, is_first: bool) -> Any:
-    """Device function: step ``index`` of a pass on one tile; the outer ones touch device memory."""
-    assert field.coset_dft is not None
-    radix, done, last = shape.radices[index], shape.done[index], len(shape.radices) - 1
-    log_groups, log_step = shape.levels - radix, shape.levels - radix - done
-    places = (_contiguous if shape.contiguous else _strided)(shape, is_first)
-    split, lane_at, slot = places.split, places.lane_at, _slots(shape).slot
-    slot_step, offset = _slots(shape).step(log_step), _fill(field, shape, index)[1]
-    from_memory, to_memory = index == 0, index == last and not shape.contiguous
-    kind = f"source.{field.base.name}.{integers}" if is_first else "word"
-    fetch = _gather(radix, kind, _source_reader(field, integers) if is_first else _word)
-    gather, scatter, dft = _gather(radix, "word", _word), _scatter(radix), field.coset_dft(radix)
-    num_items, threads = 1 << (log_groups + shape.log_lanes), 1 << shape.log_threads
-    table_words = shape.table_words
-    levels = shape.levels
+def _place(shape: Pass, index: int, is_first: bool) -> Any:
+    """Device function of an item of step ``index``: lane, row of its first value, its power."""
+    split = (_contiguous if shape.contiguous else _strided)(shape, is_first).split
+    radix, log_step = shape.radices[index], shape.log_step(index)
+    log_groups = shape.levels - radix
 
-    @device(f"ntt.step.{field.name}.{integers}.{shape.name}.{index}.{is_first}")
-    def step(frame, geometry, source, data, shared):
+    @device(f"ntt.place.{shape.name}.{index}.{is_first}")
+    def place(item, geometry):
+        lane, group = split(item, log_groups, geometry)
+        position = group >> log_step
+        row = (position << (log_step + radix)) + (group & ((1 << log_step) - 1))
+        return lane, row, position
+
+    return place
+
+
+@cache
+def _fetch(field: Field, integers: bool, shape: Pass, is_first: bool) -> Any:
+    """Device function: the values of a thread's item of the first step, from device memory.
+
+    Every thread has one item of that step: its radix is the largest. A lane that does not exist
+    reads the first one's values.
+    """
+    lane_at = (_contiguous if shape.contiguous else _strided)(shape, is_first).lane_at
+    place, log_step, levels = _place(shape, 0, is_first), shape.log_step(0), shape.levels
+    kind = f"source.{field.base.name}.{integers}" if is_first else "word"
+    read = _source_reader(field, integers) if is_first else _word
+    gather = _gather(shape.radices[0], kind, read)
+
+    @device(f"ntt.fetch.{field.name}.{integers}.{shape.name}.{is_first}")
+    def fetch(frame, geometry, source):
         log_row = geometry[0] - geometry[1] - levels + geometry[2]
+        lane, row, _ = place(np.int64(cuda.threadIdx.x), geometry)
+        exists, start, _, _ = lane_at(frame, geometry, lane)
+        first = (start if exists else 0) + (row << log_row)
+        return gather(source, first, 1 << (log_row + log_step), geometry[6])
+
+    return fetch
+
+
+@cache
+def _transform(field: Field, shape: Pass, index: int, is_first: bool) -> Any:
+    """Device function: an item's values through step ``index``, to shared or to device memory."""
+    assert field.coset_dft is not None
+    radix, done, log_step = shape.radices[index], shape.done[index], shape.log_step(index)
+    lane_at = (_contiguous if shape.contiguous else _strided)(shape, is_first).lane_at
+    slot, slot_step = _slots(shape).slot, _slots(shape).step(log_step)
+    gather, scatter, dft = _gather(radix, "word", _word), _scatter(radix), field.coset_dft(radix)
+    to_memory = index == len(shape.radices) - 1 and not shape.contiguous
+    table_words, offset, levels = shape.table_words, shape.table_offset(index), shape.levels
+
+    @device(f"ntt.transform.{field.name}.{shape.name}.{index}.{is_first}")
+    def transform(x, lane, row, position, frame, geometry, data, shared):
+        _, _, end, own = lane_at(frame, geometry, lane)
+        power = own * table_words + offset + position
+        y = dft(x, gather(shared, power, 1 << done, 0)[1:])
+        if to_memory:
+            log_row = geometry[0] - geometry[1] - levels + geometry[2]
+            scatter(data, end + (row << log_row), 1 << (log_row + log_step), y)
+        else:
+            scatter(shared, slot(row, lane), slot_step, y)
+
+    return transform
+
+
+@cache
+def _later_steps(field: Field, shape: Pass, is_first: bool, index: int = 1) -> Any:
+    """Device function: the steps from ``index`` on, each after a barrier."""
+    name = f"{field.name}.{shape.name}.{index}.{is_first}"
+    if index == len(shape.radices):
+
+        @device(f"ntt.steps.{name}")
+        def no_steps(frame, geometry, data, shared):
+            pass
+
+        return no_steps
+    rest = _later_steps(field, shape, is_first, index + 1)
+    place, transform = _place(shape, index, is_first), _transform(field, shape, index, is_first)
+    slot, slot_step = _slots(shape).slot, _slots(shape).step(shape.log_step(index))
+    radix, threads = shape.radices[index], 1 << shape.log_threads
+    num_items, gather = 1 << (shape.log_tile - radix), _gather(radix, "word", _word)
+
+    @device(f"ntt.steps.{name}")
+    def steps(frame, geometry, data, shared):
+        cuda.syncthreads()
         item = np.int64(cuda.threadIdx.x)
         while item < num_items:
-            lane, group = split(item, log_groups, geometry)
-            exists, start, end, own = lane_at(frame, geometry, lane)
-            if exists:
-                position = group >> log_step
-                row = (position << (log_step + radix)) + (group & ((1 << log_step) - 1))
-                place = slot(row, lane)
-                words = 1 << (log_row + log_step)
-                if from_memory:
-                    x = fetch(source, start + (row << log_row), words, geometry[6])
-                else:
-                    x = gather(shared, place, slot_step, 0)
-                first_power = own * table_words + offset + position
-                y = dft(x, gather(shared, first_power, 1 << done, 0)[1:])
-                if to_memory:
-                    scatter(data, end + (row << log_row), words, y)
-                else:
-                    scatter(shared, place, slot_step, y)
+            lane, row, position = place(item, geometry)
+            x = gather(shared, slot(row, lane), slot_step, 0)
+            transform(x, lane, row, position, frame, geometry, data, shared)
             item += threads
+        rest(frame, geometry, data, shared)
 
-    return step
+    return steps
 
 
 @device("ntt.store.nothing")
@@ -350,8 +417,7 @@ def _store(field: Field, shape: Pass, is_first: bool) -> Any:
         return _stored_already
     places, slot = _contiguous(shape, is_first), _slots(shape).slot
     split, lane_at, write = places.split, places.lane_at, field.base.store
-    levels, num_items = shape.levels, 1 << (shape.levels + shape.log_lanes)
-    threads = 1 << shape.log_threads
+    levels, num_items, threads = shape.levels, 1 << shape.log_tile, 1 << shape.log_threads
 
     @device(f"ntt.store.{field.name}.{shape.name}.{is_first}")
     def store(frame, geometry, data, shared):
@@ -368,33 +434,9 @@ def _store(field: Field, shape: Pass, is_first: bool) -> Any:
 
 
 @cache
-def _all_steps(field: Field, integers: bool, shape: Pass, is_first: bool, index: int = 0) -> Any:
-    """Device function: the steps from ``index`` on, with barriers before each."""
-    step = _step(field, integers, shape, index, is_first)
-    name = f"{field.name}.{integers}.{shape.name}.{index}.{is_first}"
-    if index == len(shape.radices) - 1:
-
-        @device(f"ntt.steps.{name}")
-        def steps(frame, geometry, source, data, shared):
-            cuda.syncthreads()
-            step(frame, geometry, source, data, shared)
-
-        return steps
-    rest = _all_steps(field, integers, shape, is_first, index + 1)
-
-    @device(f"ntt.steps.{name}")
-    def steps(frame, geometry, source, data, shared):  # noqa: F811
-        cuda.syncthreads()
-        step(frame, geometry, source, data, shared)
-        rest(frame, geometry, source, data, shared)
-
-    return steps
-
-
-@cache
 def _all_fills(field: Field, shape: Pass, index: int = 0) -> Any:
     """Device function: the powers of the steps from ``index`` on."""
-    fill = _fill(field, shape, index)[0]
+    fill = _fill(field, shape, index)
     if index == len(shape.radices) - 1:
         return fill
     rest = _all_fills(field, shape, index + 1)
@@ -410,10 +452,11 @@ def _all_fills(field: Field, shape: Pass, index: int = 0) -> Any:
 @cache
 def pass_kernel(field: Field, integers: bool, shape: Pass, is_first: bool) -> BlockKernel:
     """One tile a block; arguments as ``run_pass`` gives them. ``integers``: of the first's source."""
-    fills, steps = _all_fills(field, shape), _all_steps(field, integers, shape, is_first)
-    places = (_contiguous if shape.contiguous else _strided)(shape, is_first)
-    locate, log_lanes, is_contiguous = places.frame, shape.log_lanes, shape.contiguous
-    store = _store(field, shape, is_first)
+    fetch, fills = _fetch(field, integers, shape, is_first), _all_fills(field, shape)
+    place, transform = _place(shape, 0, is_first), _transform(field, shape, 0, is_first)
+    steps, store = _later_steps(field, shape, is_first), _store(field, shape, is_first)
+    locate = (_contiguous if shape.contiguous else _strided)(shape, is_first).frame
+    log_lanes, is_contiguous = shape.log_lanes, shape.contiguous
 
     def tile(
         source, length, log_size, log_done, log_limbs, stride, columns, log_columns, low, high,
@@ -423,8 +466,12 @@ def pass_kernel(field: Field, integers: bool, shape: Pass, is_first: bool) -> Bl
         geometry = (log_size, log_done, log_limbs, stride, columns, log_columns, length)
         frame = locate(np.int64(cuda.blockIdx.x), geometry)
         log_blocks = log_lanes - log_columns - log_limbs if is_contiguous else 0
+        x = fetch(frame, geometry, source)  # before the barrier: their latency hides the powers
         fills(frame[0], log_blocks, geometry, low, high, log_low, shared)
-        steps(frame, geometry, source, data, shared)
+        cuda.syncthreads()
+        lane, row, position = place(np.int64(cuda.threadIdx.x), geometry)
+        transform(x, lane, row, position, frame, geometry, data, shared)
+        steps(frame, geometry, data, shared)
         cuda.syncthreads()
         store(frame, geometry, data, shared)
 
