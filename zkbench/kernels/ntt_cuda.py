@@ -21,7 +21,7 @@ and 700 instructions a value: 9 ms of memory beside 9 to 13 ms of arithmetic; k 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate
 from types import SimpleNamespace
@@ -114,7 +114,13 @@ def make_pass(levels: int, levels_left: int, log_tile: int = 12) -> Pass:
     """A pass with tiles of 2^log_tile words or fewer, before ``levels_left`` others."""
     radices, is_last = _RADICES[levels], levels_left == 0
     lanes = min(max(0, log_tile - levels), 5 if is_last else levels_left)
-    return Pass(radices, lanes, is_last)
+    return with_occupancy(Pass(radices, lanes, is_last))
+
+
+def with_occupancy(shape: Pass) -> Pass:
+    """As many blocks as the registers allow: about 80 a thread for radix 16, 64 below."""
+    threads = 1 << shape.log_threads
+    return replace(shape, blocks=min(3, max(1, (768 if shape.radices[0] > 3 else 1024) // threads)))
 
 
 @cache
