@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cuda_sim_worker import SimulatedTarget, simulate  # before anything imports numba.cuda
-
 import numpy as np
+from cuda_sim_worker import SimulatedTarget, simulate  # before anything imports numba.cuda
 
 from zkbench.fields import GOLDILOCKS
 from zkbench.kernels import ntt_cuda
 from zkbench.kernels.ntt import encode
+from zkbench.kernels.ntt_passes import Pass
 
 
 def main(folder: Path) -> None:
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     for path in sorted(folder.glob("*.npz")):
         case = np.load(path)
         passes = tuple(
-            ntt_cuda.Pass(tuple(int(radix) for radix in row[2:] if radix), int(row[0]), bool(row[1]))
+            Pass(tuple(int(radix) for radix in row[2:] if radix), int(row[0]), bool(row[1]))
             for row in case["passes"]
         )
         if passes:

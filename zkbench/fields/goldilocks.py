@@ -361,6 +361,7 @@ EXTENSION = Arithmetic(
     from_wide=from_wide2,
 )
 
+
 def _coset_dft(log_size: int) -> Any:
     from zkbench.fields.goldilocks_dft import coset_dft
 

@@ -9,7 +9,7 @@ Levels are taken three at a time (decimation in frequency, radix 8), each pass r
 every value once; the first pass also converts, pads and scales. Where there are columns enough to
 occupy the target, one item runs all passes of one block, which then stay in cache; else each pass
 is a launch over (block, group). On a CPU the butterflies bound it (one multiplication and two
-additions each); on a GPU the k / 3 passes over device memory.
+additions each). A GPU, where the k / 3 passes over device memory would, has ``ntt_cuda``.
 """
 
 from __future__ import annotations
@@ -290,8 +290,8 @@ def encode(
     if _runs_in_blocks(target, field, source, log_rows, extension):
         from zkbench.kernels import ntt_cuda
 
-        shape = (log_rows, log_inv_rate, stride, extension)
-        ntt_cuda.encode(target, field, source, length, num_columns, *shape, data)
+        code = (length, num_columns, log_rows, log_inv_rate, stride, extension)
+        ntt_cuda.encode(target, field, source, *code, data)
         return data
     family = kernels(field, extension, holds_integers(source))
     twiddles = root_powers(target, field, log_size)

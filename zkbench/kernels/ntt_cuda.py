@@ -21,10 +21,7 @@ and 700 instructions a value: 9 ms of memory beside 9 to 13 ms of arithmetic; k 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,259 +30,17 @@ from numba import cuda, uint64
 from zkbench.fields import Field
 from zkbench.jit import device
 from zkbench.kernels.launch import Array, BlockKernel, Target
-from zkbench.kernels.ntt import holds_integers, reader, root_tables
-
-_WORD_BYTES = 8
-_32 = np.uint64(32)
-_RADICES = {1: (1,), 2: (2,), 3: (3,), 4: (4,), 5: (3, 2), 6: (3, 3), 7: (4, 3), 8: (4, 4)}
-_RADICES |= {9: (3, 3, 3), 10: (4, 3, 3), 11: (4, 4, 3), 12: (4, 4, 4)}
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A pass over device memory, as logarithms: the radix of each step (largest first), lanes.
-
-    ``blocks`` is how many thread blocks a multiprocessor should hold: it bounds the registers.
-    """
-
-    radices: tuple[int, ...]
-    log_lanes: int
-    contiguous: bool = False
-    blocks: int = 1
-
-    @property
-    def levels(self) -> int:
-        return sum(self.radices)
-
-    @property
-    def log_tile(self) -> int:
-        return self.levels + self.log_lanes
-
-    @property
-    def log_threads(self) -> int:
-        """A thread has one item of the first step, and as many values in the later ones."""
-        return self.log_tile - self.radices[0]
-
-    @property
-    def done(self) -> tuple[int, ...]:
-        """Levels of this pass before each step."""
-        return (0, *accumulate(self.radices))[:-1]
-
-    @property
-    def name(self) -> str:
-        kind = "contiguous" if self.contiguous else "strided"
-        steps = "".join(map(str, self.radices))
-        return f"{kind}.{steps}.{self.log_lanes}.{self.blocks}"
-
-    def log_step(self, index: int) -> int:
-        """log2 of the rows from one value of an item of step ``index`` to the next."""
-        return self.levels - self.done[index] - self.radices[index]
-
-    def padded(self, rows: int) -> int:
-        """Where a row starts in shared memory: a gap every few rows spreads them over the banks."""
-        return rows + (rows >> self.radices[-1])
-
-    @property
-    def pitch(self) -> int:
-        """Words from one lane to the next, in a contiguous pass; 8 for the halves of an element."""
-        return self.padded(1 << self.levels) + (8 if self.levels > 6 else 1)
-
-    @property
-    def tile_words(self) -> int:
-        if self.contiguous:
-            return self.pitch << self.log_lanes
-        return self.padded(1 << self.levels) << self.log_lanes
-
-    @property
-    def table_words(self) -> int:
-        """The powers that one block of the transform needs."""
-        return self.table_offset(len(self.radices)) - self.tile_words
-
-    def table_offset(self, index: int) -> int:
-        """Where the powers of step ``index`` are in shared memory, after the tile."""
-        return self.tile_words + sum(1 << n for n in accumulate(self.radices[:index]))
-
-    def shared_bytes(self, log_blocks: int) -> int:
-        """For a tile with lanes from 2^log_blocks blocks of the transform."""
-        return _WORD_BYTES * (self.tile_words + (self.table_words << log_blocks))
-
-
-def make_pass(levels: int, levels_left: int, log_tile: int = 12) -> Pass:
-    """A pass with tiles of 2^log_tile words or fewer, before ``levels_left`` others."""
-    radices, is_last = _RADICES[levels], levels_left == 0
-    lanes = min(max(0, log_tile - levels), 5 if is_last else levels_left)
-    return with_occupancy(Pass(radices, lanes, is_last))
-
-
-def with_occupancy(shape: Pass) -> Pass:
-    """As many blocks as the registers allow: about 80 a thread for radix 16, 64 below."""
-    threads = 1 << shape.log_threads
-    return replace(shape, blocks=min(3, max(1, (768 if shape.radices[0] > 3 else 1024) // threads)))
-
-
-@cache
-def plan(log_rows: int) -> tuple[Pass, ...]:
-    """The passes over columns of 2^log_rows values: few, but with 8 neighbouring words or more."""
-    num_passes = 1 if log_rows <= 10 else -(-log_rows // 9)
-    bounds = [log_rows * k // num_passes for k in range(num_passes + 1)]
-    levels = [stop - start for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
-    return tuple(make_pass(n, log_rows - stop) for n, stop in zip(levels, bounds[1:], strict=True))
-
-
-@cache
-def _gather(log_size: int, name: str, read: Any) -> Any:
-    """(array, index, step, limit) -> tuple of the 2^log_size values read at index + e step."""
-    if log_size == 0:
-
-        @device(f"ntt.gather.{name}.0")
-        def gather(array, index, step, limit):
-            return (read(array, index, limit),)
-
-        return gather
-    half, size = _gather(log_size - 1, name, read), 1 << (log_size - 1)
-
-    @device(f"ntt.gather.{name}.{log_size}")
-    def gather(array, index, step, limit):  # noqa: F811
-        middle = index + size * step
-        return half(array, index, step, limit) + half(array, middle, step, limit)
-
-    return gather
-
-
-@device("ntt.gather.word")
-def _word(array, index, limit):
-    return array[np.uint64(index)]  # unsigned: Numba then sees that it is not counted from the end
-
-
-@cache
-def _scatter(log_size: int) -> Any:
-    """(array, index, step, values): the words' places are index + e step."""
-    if log_size == 0:
-
-        @device("ntt.scatter.0")
-        def scatter(array, index, step, values):
-            array[np.uint64(index)] = values[0]
-
-        return scatter
-    half, size = _scatter(log_size - 1), 1 << (log_size - 1)
-
-    @device(f"ntt.scatter.{log_size}")
-    def scatter(array, index, step, values):  # noqa: F811
-        half(array, index, step, values[:size])
-        half(array, index + size * step, step, values[size:])
-
-    return scatter
-
-
-@cache
-def _source_reader(field: Field, integers: bool) -> Any:
-    """A value of the columns, zero from ``limit`` on."""
-    read, zero = reader(field.base, integers), field.base.zero
-
-    @device(f"ntt.gather.source.{field.base.name}.{integers}")
-    def padded(array, index, limit):
-        return read(array, np.uint64(index)) if index < limit else zero()
-
-    return padded
-
-
-# ``geometry`` of a pass: log2 of the codeword's length K, of the blocks before the pass, of the
-# words of an element; the columns' distance in entries and number; log2 of the columns of a tile;
-# the number of words that the source holds.
-# ``frame`` of a tile: its first block; where it starts in the source and in the codewords (strided)
-# or its first column (contiguous).
-
-
-@cache
-def _strided(shape: Pass, is_first: bool) -> SimpleNamespace:
-    """Where tiles and lanes are: lanes are neighbouring words of a row."""
-    levels, log_lanes = shape.levels, shape.log_lanes
-    name = f"{shape.name}.{is_first}"
-
-    @device(f"ntt.frame.{name}")
-    def frame(tile, geometry):
-        log_size, log_done, log_limbs, stride, _, _, _ = geometry
-        log_width = log_size - log_done - levels + log_limbs
-        log_tiles = log_width - log_lanes
-        if is_first:  # the blocks of a column read the same values, so they come together
-            block, rest = tile & ((1 << log_done) - 1), tile >> log_done
-            x, column = rest & ((1 << log_tiles) - 1), rest >> log_tiles
-        else:
-            x, rest = tile & ((1 << log_tiles) - 1), tile >> log_tiles
-            block, column = rest & ((1 << log_done) - 1), rest >> log_done
-        offset = x << log_lanes
-        source = (column << (log_width + levels)) + offset
-        target = ((column * stride) << log_limbs) + (block << (log_width + levels)) + offset
-        return block, source if is_first else target, target
-
-    @device(f"ntt.lane.{name}")
-    def lane_at(frame, geometry, lane):
-        """(whether it exists, its first word in the source, in the codewords, its block)"""
-        return True, frame[1] + lane, frame[2] + lane, 0
-
-    @device(f"ntt.split.{name}")
-    def split(item, log_groups, geometry):
-        """(lane, group within the lane) of an item of a step: neighbours in memory come first."""
-        return item & ((1 << log_lanes) - 1), item >> log_lanes
-
-    return SimpleNamespace(frame=frame, lane_at=lane_at, split=split)
-
-
-@cache
-def _contiguous(shape: Pass, is_first: bool) -> SimpleNamespace:
-    """Where tiles and lanes are: a lane is a limb of some block of some column, in this order."""
-    levels, log_lanes = shape.levels, shape.log_lanes
-    name = f"{shape.name}.{is_first}"
-
-    @device(f"ntt.frame.{name}")
-    def frame(tile, geometry):
-        _, _, log_limbs, _, columns, log_columns, _ = geometry
-        groups = (columns + (1 << log_columns) - 1) >> log_columns
-        blocks = tile // groups
-        first_block = blocks << (log_lanes - log_columns - log_limbs)
-        return first_block, (tile - blocks * groups) << log_columns, 0
-
-    @device(f"ntt.lane.{name}")
-    def lane_at(frame, geometry, lane):
-        _, log_done, log_limbs, stride, columns, log_columns, _ = geometry
-        limb, rest = lane & ((1 << log_limbs) - 1), lane >> log_limbs
-        column = frame[1] + (rest & ((1 << log_columns) - 1))
-        own = rest >> log_columns
-        block = frame[0] + own
-        target = ((column * stride + (block << levels)) << log_limbs) + limb
-        source = (column << (levels + log_limbs)) + limb if is_first else target
-        return column < columns and block < (1 << log_done), source, target, own
-
-    @device(f"ntt.split.{name}")
-    def split(item, log_groups, geometry):
-        log_limbs = geometry[2]
-        limb, rest = item & ((1 << log_limbs) - 1), item >> log_limbs
-        lane = ((rest >> log_groups) << log_limbs) | limb
-        return lane, rest & ((1 << log_groups) - 1)
-
-    return SimpleNamespace(frame=frame, lane_at=lane_at, split=split)
-
-
-@cache
-def _slots(shape: Pass) -> SimpleNamespace:
-    """Places in shared memory: of (row, lane), and the step between rows 2^log_step apart."""
-    gap, log_lanes, pitch, is_contiguous = (
-        shape.radices[-1],
-        shape.log_lanes,
-        shape.pitch,
-        shape.contiguous,
-    )
-
-    @device(f"ntt.slot.{shape.name}")
-    def slot(row, lane):
-        padded = row + (row >> gap)
-        return lane * pitch + padded if is_contiguous else (padded << log_lanes) + lane
-
-    def step(log_step: int) -> int:
-        padded = shape.padded(1 << log_step)
-        return padded if shape.contiguous else padded << log_lanes
-
-    return SimpleNamespace(slot=slot, step=step)
+from zkbench.kernels.ntt import holds_integers, root_tables
+from zkbench.kernels.ntt_passes import Pass, log_tile_columns, num_tiles, plan
+from zkbench.kernels.ntt_tiles import (
+    gatherer,
+    item_place,
+    read_word,
+    scatterer,
+    slots_of,
+    source_reader,
+    tiling,
+)
 
 
 @cache
@@ -306,29 +61,13 @@ def _fill(field: Field, shape: Pass, index: int) -> Any:
             exponent = (reverse * (place >> done)) << (log_size - before - radix)
             exponent &= (1 << log_size) - 1  # a block past the last one gets some power
             power = mul(
-                low[np.uint64(exponent & ((1 << log_low) - 1))], high[np.uint64(exponent >> log_low)]
+                low[np.uint64(exponent & ((1 << log_low) - 1))],
+                high[np.uint64(exponent >> log_low)],
             )
             shared[np.uint64(own * table_words + offset + place)] = power
             j += threads
 
     return fill
-
-
-@cache
-def _place(shape: Pass, index: int, is_first: bool) -> Any:
-    """Device function of an item of step ``index``: lane, row of its first value, its power."""
-    split = (_contiguous if shape.contiguous else _strided)(shape, is_first).split
-    radix, log_step = shape.radices[index], shape.log_step(index)
-    log_groups = shape.levels - radix
-
-    @device(f"ntt.place.{shape.name}.{index}.{is_first}")
-    def place(item, geometry):
-        lane, group = split(item, log_groups, geometry)
-        position = group >> log_step
-        row = (position << (log_step + radix)) + (group & ((1 << log_step) - 1))
-        return lane, row, position
-
-    return place
 
 
 @cache
@@ -338,11 +77,11 @@ def _fetch(field: Field, integers: bool, shape: Pass, is_first: bool) -> Any:
     Every thread has one item of that step: its radix is the largest. A lane that does not exist
     reads the first one's values.
     """
-    lane_at = (_contiguous if shape.contiguous else _strided)(shape, is_first).lane_at
-    place, log_step, levels = _place(shape, 0, is_first), shape.log_step(0), shape.levels
+    lane_at = tiling(shape, is_first).lane_at
+    place, log_step, levels = item_place(shape, 0, is_first), shape.log_step(0), shape.levels
     kind = f"source.{field.base.name}.{integers}" if is_first else "word"
-    read = _source_reader(field, integers) if is_first else _word
-    gather = _gather(shape.radices[0], kind, read)
+    read = source_reader(field, integers) if is_first else read_word
+    gather = gatherer(shape.radices[0], kind, read)
 
     @device(f"ntt.fetch.{field.name}.{integers}.{shape.name}.{is_first}")
     def fetch(frame, geometry, source):
@@ -360,9 +99,13 @@ def _transform(field: Field, shape: Pass, index: int, is_first: bool) -> Any:
     """Device function: an item's values through step ``index``, to shared or to device memory."""
     assert field.coset_dft is not None
     radix, done, log_step = shape.radices[index], shape.done[index], shape.log_step(index)
-    lane_at = (_contiguous if shape.contiguous else _strided)(shape, is_first).lane_at
-    slot, slot_step = _slots(shape).slot, _slots(shape).step(log_step)
-    gather, scatter, dft = _gather(radix, "word", _word), _scatter(radix), field.coset_dft(radix)
+    lane_at = tiling(shape, is_first).lane_at
+    slot, slot_step = slots_of(shape).slot, slots_of(shape).step(log_step)
+    gather, scatter, dft = (
+        gatherer(radix, "word", read_word),
+        scatterer(radix),
+        field.coset_dft(radix),
+    )
     to_memory = index == len(shape.radices) - 1 and not shape.contiguous
     table_words, offset, levels = shape.table_words, shape.table_offset(index), shape.levels
 
@@ -392,10 +135,10 @@ def _later_steps(field: Field, shape: Pass, is_first: bool, index: int = 1) -> A
 
         return no_steps
     rest = _later_steps(field, shape, is_first, index + 1)
-    place, transform = _place(shape, index, is_first), _transform(field, shape, index, is_first)
-    slot, slot_step = _slots(shape).slot, _slots(shape).step(shape.log_step(index))
+    place, transform = item_place(shape, index, is_first), _transform(field, shape, index, is_first)
+    slot, slot_step = slots_of(shape).slot, slots_of(shape).step(shape.log_step(index))
     radix, threads = shape.radices[index], 1 << shape.log_threads
-    num_items, gather = 1 << (shape.log_tile - radix), _gather(radix, "word", _word)
+    num_items, gather = 1 << (shape.log_tile - radix), gatherer(radix, "word", read_word)
 
     @device(f"ntt.steps.{name}")
     def steps(frame, geometry, data, shared):
@@ -421,7 +164,7 @@ def _store(field: Field, shape: Pass, is_first: bool) -> Any:
     """Device function: canonical values from shared memory to their rows, neighbours together."""
     if not shape.contiguous:
         return _stored_already
-    places, slot = _contiguous(shape, is_first), _slots(shape).slot
+    places, slot = tiling(shape, is_first), slots_of(shape).slot
     split, lane_at, write = places.split, places.lane_at, field.base.store
     levels, num_items, threads = shape.levels, 1 << shape.log_tile, 1 << shape.log_threads
 
@@ -459,9 +202,9 @@ def _all_fills(field: Field, shape: Pass, index: int = 0) -> Any:
 def pass_kernel(field: Field, integers: bool, shape: Pass, is_first: bool) -> BlockKernel:
     """One tile a block; arguments as ``run_pass`` gives them. ``integers``: of the first's source."""
     fetch, fills = _fetch(field, integers, shape, is_first), _all_fills(field, shape)
-    place, transform = _place(shape, 0, is_first), _transform(field, shape, 0, is_first)
+    place, transform = item_place(shape, 0, is_first), _transform(field, shape, 0, is_first)
     steps, store = _later_steps(field, shape, is_first), _store(field, shape, is_first)
-    locate = (_contiguous if shape.contiguous else _strided)(shape, is_first).frame
+    locate = tiling(shape, is_first).frame
     log_lanes, is_contiguous = shape.log_lanes, shape.contiguous
 
     def tile(
@@ -484,26 +227,6 @@ def pass_kernel(field: Field, integers: bool, shape: Pass, is_first: bool) -> Bl
     kind = "first" if is_first else "later"
     name = f"ntt.{kind}.{field.base.name}.{'integers' if integers else 'words'}.{shape.name}"
     return BlockKernel(name, tile, 1 << shape.log_threads, shape.blocks)
-
-
-def log_tile_columns(shape: Pass, columns: int, log_limbs: int) -> int:
-    """log2 of the columns of a contiguous tile: as many as share their powers without idle lanes."""
-    limit = shape.log_lanes - log_limbs
-
-    def cost(log_columns: int) -> float:
-        blocks = 1 << (limit - log_columns)
-        return (-(-columns >> log_columns) << log_columns) * (1 + blocks / 32)
-
-    return min(range(limit + 1), key=cost)
-
-
-def num_tiles(shape: Pass, log_size: int, log_done: int, columns: int, lanes: tuple[int, int]) -> int:
-    """``lanes``: log2 of the words of an element and of the columns of a contiguous tile."""
-    log_limbs, log_columns = lanes
-    if not shape.contiguous:
-        return columns << (log_size - shape.levels + log_limbs - shape.log_lanes)
-    log_blocks = shape.log_lanes - log_limbs - log_columns
-    return -(-columns >> log_columns) * -(-(1 << log_done) >> log_blocks)
 
 
 def run_pass(
