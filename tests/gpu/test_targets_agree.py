@@ -32,7 +32,7 @@ class Launches:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.target, name)
-        if name not in ("map", "reduce", "scatter"):
+        if name not in ("map", "reduce", "scatter", "launch"):
             return attribute
 
         def counted(kernel: Any, *args: Any, **options: Any) -> Any:
