@@ -132,13 +132,15 @@ def _append(arguments: list[Any], value: Any) -> None:
 
 
 class CudaTarget:
-    """One CUDA device and its default stream."""
+    """One CUDA device and its default stream; ``workspace_bytes``, ``unstored_levels``: CpuTarget."""
 
     name = "cuda"
+    unstored_levels = 2
 
     def __init__(self) -> None:
         self.device = cuda.get_current_device()
-        cuda.current_context()  # makes the driver's context current in this thread
+        context = cuda.current_context()  # the driver's, made current in this thread
+        self.workspace_bytes = int(context.get_memory_info().total) // 2
         self.multiprocessors = self.device.MULTIPROCESSOR_COUNT
         self.parallel_items = 1024 * self.multiprocessors
         self.pool = Pool()

@@ -208,12 +208,18 @@ class Scatter:
 
 
 class CpuTarget:
-    """NumPy arrays and threads."""
+    """NumPy arrays and threads.
+
+    ``workspace_bytes``: what a protocol may take for its tables, if it has a choice;
+    ``unstored_levels``: of a tree of fractions, where memory is no matter (protocols/gkr.py).
+    """
 
     name = "cpu"
+    unstored_levels = 1
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
+        self.workspace_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
         self.parallel_items = self.threads  # so many items of a map occupy the whole target
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
