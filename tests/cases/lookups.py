@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from random import Random
@@ -21,7 +22,8 @@ from cases.case import (
     send_integers,
 )
 from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
-from zkbench.kernels.launch import Target
+from zkbench.kernels.launch import Target, cpu_target
+from zkbench.kernels.numerators import Numerators
 from zkbench.proof import ProofRejected
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.logup_star import LogupStar, OutputClaim
@@ -244,6 +246,30 @@ class LogupStarCase(Case):
                 column = [y.coefficients[d] for y in pushed]
                 require_claim(value, column, (size,), "the pushed-forward vector")
         return result
+
+
+def expand(numerators: Numerators, count: int) -> list[Element]:
+    """The numerators of all leaves, by the definition in kernels/numerators.py."""
+    outer, inner = FIELD.unpack(numerators.outer), FIELD.unpack(numerators.inner)
+
+    def at(i: int) -> Element:
+        row, c = divmod(i, numerators.cols)
+        high = row * numerators.num_high + (c >> numerators.shift)
+        low = c % (1 << numerators.shift)
+        return total(
+            [
+                outer[k * numerators.outer_size + high] * inner[k * numerators.inner_size + low]
+                for k in range(numerators.num_claims)
+            ]
+        )
+
+    return [at(i) for i in range(count)]
+
+
+def edited(numerators: Numerators, count: int, edit: Callable[[list[Any]], Any]) -> Numerators:
+    """Other numerators, made from the list of all of them."""
+    words = FIELD.pack(edit(expand(numerators, count)))
+    return Numerators.dense(cpu_target(), FIELD, words, count)
 
 
 def functional_value(functional: Any, tensor: Any, shape: Shape) -> Element:

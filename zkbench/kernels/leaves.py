@@ -120,15 +120,29 @@ def _of_level(field: Field, kind: str, one_leaf: Any, two_leaves: Any) -> dict[s
     def folded(row, k, child, level, bound, eqs, cols, *leaves):
         """v_0 + sum over b > 0 of eq_b (v_b - v_0), for v_b a child of node k 2^bound + b."""
         step = np.int64(2) << level
-        first = (k << bound) * step + (child << level)
-        p, q = fraction(row, first, level, cols, *leaves)
-        total_p, total_q = p, q
-        for b in range(1, np.int64(1) << bound):
-            other_p, other_q = fraction(row, first + b * step, level, cols, *leaves)
-            e = load(eqs, b)
-            total_p = add(total_p, mul(e, sub(other_p, p)))
-            total_q = add(total_q, mul(e, sub(other_q, q)))
+        start = (k << bound) * step + (child << level)
+        first_p, first_q = zero(), one()
+        total_p, total_q = zero(), one()
+        for b in range(np.int64(1) << bound):
+            p, q = fraction(row, start + b * step, level, cols, *leaves)
+            if b == 0:
+                first_p, first_q, total_p, total_q = p, q, p, q
+            else:
+                e = load(eqs, b)
+                total_p = add(total_p, mul(e, sub(p, first_p)))
+                total_q = add(total_q, mul(e, sub(q, first_q)))
         return total_p, total_q
+
+    @device(f"leaves.folded_node.{kind}.{ring.name}")
+    def folded_node(row, k, level, bound, eqs, cols, *leaves):
+        p0, q0, p1, q1 = zero(), one(), zero(), one()
+        for child in range(2):
+            p, q = folded(row, k, np.int64(child), level, bound, eqs, cols, *leaves)
+            if child == 0:
+                p0, q0 = p, q
+            else:
+                p1, q1 = p, q
+        return p0, p1, q0, q1
 
     @kernel(f"leaves.build.{kind}.{field.name}")
     def build(i, level, cols, nodes, place_cols, p_out, q_out, *leaves):
@@ -161,17 +175,14 @@ def _of_level(field: Field, kind: str, one_leaf: Any, two_leaves: Any) -> dict[s
         """The round of a layer with ``nodes`` folded nodes a row; ``is_stored``: these, too."""
         row = row_of(i, half)
         j = i - row * half
-        a = (zero(), zero(), one(), one())
+        a = folded_node(row, 2 * j, level, bound, eqs, cols, *leaves)
+        if is_stored:
+            store_node(p_out, q_out, row * nodes + 2 * j, a)
         b = (zero(), zero(), one(), one())
-        for k in range(2 * j, min(2 * j + 2, nodes)):
-            p0, q0 = folded(row, k, np.int64(0), level, bound, eqs, cols, *leaves)
-            p1, q1 = folded(row, k, np.int64(1), level, bound, eqs, cols, *leaves)
+        if 2 * j + 1 < nodes:
+            b = folded_node(row, 2 * j + 1, level, bound, eqs, cols, *leaves)
             if is_stored:
-                store_node(p_out, q_out, row * nodes + k, (p0, p1, q0, q1))
-            if k == 2 * j:
-                a = (p0, p1, q0, q1)
-            else:
-                b = (p0, p1, q0, q1)
+                store_node(p_out, q_out, row * nodes + 2 * j + 1, b)
         w = weight(row, j, outer, num_high, suffix, base, shift)
         return add_terms(acc, w, (a, b), lam)
 

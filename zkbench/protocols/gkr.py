@@ -269,12 +269,6 @@ class FractionalGKR:
             _join(transcript.challenge("mu"), rho, children, claims)
         return claims
 
-    def new_trees(self, target: Target) -> list[Tree]:
-        """Trees of these shapes, without leaves yet, that fit the target's workspace together."""
-        chosen = unstored_levels(target, self.field, self.shapes)
-        pairs = zip(self.shapes, chosen, strict=True)
-        return [Tree(target, self.field, shape, unstored) for shape, unstored in pairs]
-
     def verify(self, transcript: VerifierTranscript) -> tuple[list[Fraction], list[Fraction]]:
         """Returns (roots, leaf claims), one of each a tree."""
         tops = [transcript.receive("top", 4 if depth(shape) else 2) for shape in self.shapes]

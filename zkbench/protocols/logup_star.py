@@ -37,7 +37,7 @@ from zkbench.kernels.contract import kernels as contract_kernels
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.numerators import Numerators
 from zkbench.kernels.scatter import push_forward
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth, unstored_levels
 from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
 from zkbench.protocols.numerators import claims_numerators
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
@@ -98,10 +98,12 @@ class LogupStar:
         if work := self._work():
             prove_work(transcript, target, work)
         c = transcript.challenge("c")
-        trees = self._gkr().new_trees(target)
-        for tree, values, w in zip(trees[:-1], indices, weights, strict=True):
-            tree.fill_leaves(values, self.table.offset, c, w)
-        self._fill_table(trees[-1], target, pushed, c)
+        unstored = unstored_levels(target, self.field, self._gkr().shapes)[:-1]
+        trees = [
+            Tree(target, self.field, shape, level).fill_leaves(values, self.table.offset, c, w)
+            for shape, level, values, w in zip(self.shapes, unstored, indices, weights, strict=True)
+        ]
+        trees.append(self._table_tree(target, pushed, c))
         leaves = self._gkr().prove(transcript, trees)
         inverse = self._denominators([tree.root for tree in trees]).inverse()
         transcript.send("inverse", [inverse])
@@ -138,12 +140,12 @@ class LogupStar:
                 target.map(kernel, size, pushed, part, self.field.scalar(1))
         return pushed
 
-    def _fill_table(self, tree: Tree, target: Target, pushed: Array, c: Element) -> None:
+    def _table_tree(self, target: Target, pushed: Array, c: Element) -> Tree:
         negated = target.zeros(self.table_size * self.field.ext.limbs)
         kernel = contract_kernels(self.field).add_scaled
         target.map(kernel, self.table_size, negated, pushed, self.field.scalar(-1))
         entries = target.to_device(np.arange(self.table_size, dtype=np.int32))
-        tree.fill_leaves(entries, 0, c, negated)
+        return Tree(target, self.field, (self.table_size,)).fill_leaves(entries, 0, c, negated)
 
     def _prove_product(
         self, transcript: ProverTranscript, target: Target, pushed: Array

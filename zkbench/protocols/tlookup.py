@@ -30,7 +30,7 @@ from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.scatter import histogram
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, unstored_levels
 from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
 from zkbench.protocols.sumcheck import split_point
 from zkbench.protocols.tables import index_extension
@@ -106,25 +106,28 @@ class TLookup:
         if work := self._work():
             prove_work(transcript, target, work)
         alpha = transcript.challenge("alpha")
-        trees = self._gkr().new_trees(target)
-        for (lookup, looking, table), values, multiplicity in zip(
-            self._groups(trees), lookers, counts, strict=True
+        trees = []
+        unstored = self._groups(unstored_levels(target, self.field, self._gkr().shapes))
+        for (lookup, levels, _), values, multiplicity in zip(
+            unstored, lookers, counts, strict=True
         ):
-            for k, (tree, array) in enumerate(zip(looking, values, strict=True)):
-                tree.fill_leaves(array, lookup.offset(k), alpha)
-            self._fill_table(table, target, lookup, multiplicity, alpha)
+            for k, (array, level) in enumerate(zip(values, levels, strict=True)):
+                tree = Tree(target, self.field, lookup.shapes[k], level)
+                trees.append(tree.fill_leaves(array, lookup.offset(k), alpha))
+            trees.append(self._table_tree(target, lookup, multiplicity, alpha))
         leaves = self._gkr().prove(transcript, trees)
         transcript.send("inverse", [_product([tree.root.q for tree in trees]).inverse()])
         return self._claims(alpha, leaves)
 
-    def _fill_table(
-        self, tree: Tree, target: Target, lookup: Lookup, multiplicity: np.ndarray, alpha: Element
-    ) -> None:
+    def _table_tree(
+        self, target: Target, lookup: Lookup, multiplicity: np.ndarray, alpha: Element
+    ) -> Tree:
         numerators = np.zeros((lookup.size, self.field.ext.limbs), dtype=np.uint64)
         modulus = np.uint64(self.field.modulus)
         numerators[:, 0] = np.where(multiplicity == 0, multiplicity, modulus - multiplicity)
         indices = target.to_device(np.arange(lookup.size, dtype=np.int32))
-        tree.fill_leaves(indices, 0, alpha, target.to_device(numerators))
+        tree = Tree(target, self.field, (lookup.size,))
+        return tree.fill_leaves(indices, 0, alpha, target.to_device(numerators))
 
     def verify(self, transcript: VerifierTranscript) -> list[LookupClaims]:
         """Returns the claims that the caller must check."""
