@@ -28,7 +28,7 @@ from zkbench.proof import ProofRejected
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.logup_star import LogupStar, OutputClaim
 from zkbench.protocols.tables import Relu, Table
-from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup
+from zkbench.protocols.tlookup import SECURITY_BITS, Lookup, LookupClaims, TLookup
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 ONE = FIELD.element(1)
@@ -112,6 +112,7 @@ class TLookupCase(Case):
     lookers: tuple[tuple[tuple[int, ...], ...], ...] = ()
     counts: tuple[tuple[int, ...], ...] = ()
     statement: tuple[Lookup, ...] | None = None  # what is verified, if it is not ``lookups``
+    security_bits: float = SECURITY_BITS
 
     @classmethod
     def of(cls, lookups: tuple[Lookup, ...], lookers: Any) -> TLookupCase:
@@ -137,6 +138,10 @@ class TLookupCase(Case):
         moved = tuple(first.offset(k) + 1 for k in range(len(first.shapes)))
         return [replace(self, statement=(replace(first, offsets=moved), *rest))]
 
+    @property
+    def protocol(self) -> TLookup:
+        return TLookup(FIELD, self.lookups, self.security_bits)
+
     def prove_lookups(self, transcript: ProverTranscript, target: Target) -> list[LookupClaims]:
         """The protocol's own prover; malicious ones replace it."""
         arrays = [
@@ -144,7 +149,7 @@ class TLookupCase(Case):
             for values in self.lookers
         ]
         counts = [np.array(c, dtype=np.uint64) for c in self.counts]
-        return TLookup(FIELD, self.lookups).prove(transcript, target, arrays, counts)
+        return self.protocol.prove(transcript, target, arrays, counts)
 
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         for values, counts in zip(self.lookers, self.counts, strict=True):
@@ -158,7 +163,7 @@ class TLookupCase(Case):
         for lookup in lookups:
             lookers = [receive_integers(transcript, "looker", prod(s)) for s in lookup.shapes]
             tensors.append((lookers, receive_integers(transcript, "counts", lookup.size)))
-        claims = TLookup(FIELD, lookups).verify(transcript)
+        claims = TLookup(FIELD, lookups, self.security_bits).verify(transcript)
         for lookup, claim, (lookers, counts) in zip(lookups, claims, tensors, strict=True):
             for value, looker, shape in zip(claim.lookers, lookers, lookup.shapes, strict=True):
                 require_claim(value, looker, shape, "a looker")
@@ -184,6 +189,7 @@ class LogupStarCase(Case):
     shapes: tuple[Shape, ...] = ((1,),)
     indices: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
+    security_bits: float = SECURITY_BITS
 
     @classmethod
     def random(cls, rng: Random, table: Table, shapes: tuple[Shape, ...]) -> LogupStarCase:
@@ -197,7 +203,7 @@ class LogupStarCase(Case):
 
     @property
     def protocol(self) -> LogupStar:
-        return LogupStar(FIELD, self.table, self.shapes)
+        return LogupStar(FIELD, self.table, self.shapes, self.security_bits)
 
     def _weights(self, transcript: Any) -> list[tuple[int, AxisWeights]]:
         weights = []
