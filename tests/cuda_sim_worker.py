@@ -62,6 +62,7 @@ class SimulatedTarget(CpuTarget):
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.workspace_bytes = 0  # levels of fraction trees are computed from the leaves
         self.launched: set[str] = set()
 
     def _launch(self, kernel: Any, blocks: int, threads: int, *args: Any) -> None:

@@ -65,7 +65,16 @@ EACH_CAPABILITY = pytest.mark.parametrize(
     "capability", CAPABILITIES, ids=[f"sm_{major}{minor}" for major, minor in CAPABILITIES]
 )
 WORDS = types.Array(types.uint64, 1, "C")
-HOTTEST = ["gkr.fold_round", "gkr.round", "gkr.combine", "sumcheck.fold_round2"]
+HOTTEST = [
+    "gkr.fold_round",
+    "gkr.round",
+    "gkr.combine",
+    "leaves.build.ones",
+    "leaves.round.ones",
+    "leaves.leaf_round",
+    "leaves.round.weighted",
+    "sumcheck.fold_round2",
+]
 
 # What a family of kernels may be made for; ``kernels(field, integers)``, say.
 PARAMETERS: dict[str, list[Any]] = {
@@ -140,6 +149,7 @@ def argument_types() -> dict[str, list[Any]]:
     ):
         for case in SMALL.values():
             prove(case, target)
+            prove(case, without_workspace())
         count_values(target)
         for parallel_items in (1, 1 << 20):  # an item a block, or many small ones
             target.parallel_items = parallel_items
@@ -148,6 +158,13 @@ def argument_types() -> dict[str, list[Any]]:
             prove_openings(target)
         look_up_with_inverses(target)
     return found
+
+
+def without_workspace() -> Target:
+    """As many levels of fraction trees as possible are computed from the leaves."""
+    target = ChunkingCpu(1)
+    target.workspace_bytes = 0
+    return target
 
 
 def count_values(target: Target) -> None:

@@ -40,9 +40,7 @@ class RandomLeaves:
         rng, info = Random(f"{kind} {rows} {cols}"), np.iinfo(dtype)
         self.kind, self.cols, self.alpha = kind, cols, random_element(FIELD, rng)
         ends = [int(info.min), int(info.max)]
-        values = [
-            rng.choice([*ends, rng.randint(info.min, info.max)]) for _ in range(rows * cols)
-        ]
+        values = [rng.choice([*ends, rng.randint(info.min, info.max)]) for _ in range(rows * cols)]
         numerators, weights = [FIELD.element(1)] * len(values), ()
         if kind == "weighted":
             tables = self._tables(machine, rng, rows, cols)

@@ -52,7 +52,7 @@ class LyingPush(LogupStarCase):
 
     @property
     def protocol(self) -> LogupStar:
-        return LyingLogupStar(FIELD, self.table, self.shapes, self.delta)
+        return LyingLogupStar(FIELD, self.table, self.shapes, delta=self.delta)
 
 
 @pytest.mark.parametrize("tensor", [0, 1])

@@ -6,19 +6,27 @@ Not tested here: sizes at which a GPU's memory asks for it.
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from cases.case import FIELD, Case, prove, verify
+from cases.case import FIELD, Case, prove, reason_of_rejection, verify
 from cases.everything import random_lookup, random_shapes
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 
-from zkbench.kernels.launch import CpuTarget
+from zkbench.kernels.launch import CpuTarget, Target
 from zkbench.protocols import gkr, logup_star, sumcheck, tlookup
 from zkbench.protocols.fraction_layers import RecomputedLayer
-from zkbench.protocols.gkr import depth, level_shapes, merged_shape, most_unstored, stored_bytes
+from zkbench.protocols.gkr import (
+    Tree,
+    depth,
+    level_shapes,
+    merged_shape,
+    most_unstored,
+    stored_bytes,
+)
 from zkbench.protocols.tables import Relu
 from zkbench.protocols.tlookup import Lookup, TLookup, multiplicities
 from zkbench.transcript import ProverTranscript
@@ -105,6 +113,28 @@ def test_random_batches(
     fix_levels(monkeypatch, rng.randint(1, 6))
     fix_rounds(monkeypatch, rng.randint(0, 4))
     assert prove(case, CpuTarget(1))[0] == expected
+
+
+@dataclass(frozen=True)
+class WrongStoredLevel(GkrCase):
+    """The lowest stored level is not what the leaves add up to; all above it is summed honestly."""
+
+    def tree(self, target: Target, i: int, alpha: Any) -> Tree:
+        tree = super().tree(target, i, alpha)
+        if i == 0:
+            assert tree.unstored == 2
+            _, p, _ = tree.layers[0]
+            p[:2] = FIELD.pack([FIELD.unpack(p[:2])[0] + 1])
+            del tree.layers[1:]
+            tree._build()
+        return tree
+
+
+def test_a_wrong_level_above_the_unstored_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    fix_levels(monkeypatch, 2)
+    prover = WrongStoredLevel(**vars(GkrCase.random(Random(1), ((3, 13), (4,)))))
+    reason = "a layer of the fraction tree does not sum to the one above"
+    assert reason_of_rejection(prover) == reason
 
 
 class CountingTarget(CpuTarget):

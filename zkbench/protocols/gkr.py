@@ -157,9 +157,9 @@ class Tree:
         self.root: Fraction
 
     @property
-    def stored_bytes(self) -> int:
-        """Bytes of the levels that are stored at present."""
-        return sum(array.nbytes for _, *arrays in self.layers for array in arrays)
+    def bytes_below(self) -> int:
+        """Bytes of the levels below the layer that is proven next."""
+        return sum(array.nbytes for _, *arrays in self.layers[:-1] for array in arrays)
 
     @property
     def next_is_unstored(self) -> bool:
@@ -303,7 +303,7 @@ class FractionalGKR:
 def _layers(trees: Sequence[tuple[Tree, Fraction]], lam: Element) -> list[LayerStatement]:
     """The next layer of each tree; unstored ones share what stored levels leave of the workspace."""
     workspace = trees[0][0].target.workspace_bytes
-    stored = sum(tree.stored_bytes for tree, _ in trees)
+    stored = sum(tree.bytes_below for tree, _ in trees)
     free = max(workspace - stored, workspace // 4)
     leaves = sum(_count(tree.shape) for tree, _ in trees if tree.next_is_unstored)
     rooms = [free * _count(tree.shape) // max(leaves, 1) for tree, _ in trees]
