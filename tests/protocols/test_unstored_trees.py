@@ -90,8 +90,9 @@ def test_proofs_do_not_depend_on_what_is_stored(
     fix_levels(monkeypatch, unstored)
     when = fix_rounds(monkeypatch, rounds)
     data, claims = prove(CASES[name], CpuTarget(1))
-    assert data == expected and verify(CASES[name], data) == claims
-    assert max(when) == min(rounds, max(when)) and when, "no level was left out"
+    assert data == expected
+    assert verify(CASES[name], data) == claims
+    assert max(when) == rounds, "the longest rows have room for three rounds"
 
 
 @EACH_CASE

@@ -16,11 +16,11 @@ Cost on an H100, in picoseconds a leaf at 130e9 multiplications in E a second, f
 has 2^-j fractions a leaf, a fraction of it takes 3 (2^(j-1) - 1) + 0.4 2^(j-1) multiplications, and
 a variable bound takes 2 more at most):
 
-    build of level 2: 7, of 3: 10      round of level 1: 10, of 2: 12, with a variable bound 12, 13
+    build of level 2: 7, of 3: 10      round of level 1: 10, of 2: 12, with a variable bound 10, 11
     leaf_round with 0, 1, 2, 3 variables bound: 8, 8, 5, 4
 
 The integers are read once in each pass, 2 bytes or 0.8 ps; a fraction stored is 32 bytes, 13 ps. All
-are bound by arithmetic. Two rounds of the leaves from one pass (look-ahead) would save 6 of the 130
+are bound by arithmetic. Two rounds of the leaves from one pass (look-ahead) would save 9 of the 116
 ps that a leaf takes in all.
 """
 

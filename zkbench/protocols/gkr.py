@@ -19,11 +19,11 @@ Memory: a stored level takes 32 bytes a fraction, so all from level s on (sums o
 (kernels/leaves.py), and s is as large as ``target.workspace_bytes`` asks for: 2^32 leaves of two
 bytes each fit a GPU of 80 GB with s = 3. Proving them as several instances that share challenges
 would bound the memory as well; but each instance adds its own root, layers and leaf claims to the
-proof, while s adds nothing: the proof is the same, byte for byte, for every s. A level more costs
-about 3 multiplications in E a leaf, a tenth of what the memory of a stored one costs on a GPU in
-time, so ``target.unstored_levels`` are not stored even where there is room.
+proof, while s adds nothing: the proof is the same, byte for byte, for every s. Levels that are
+quicker to compute than to move through memory (``target.unstored_levels``) are not stored even where
+there is room.
 
-Prover: about 10 multiplications in E a leaf with s = 1, 14 with s = 3.
+Prover: about 12 multiplications in E a leaf with s = 1 or 2, 15 with s = 3.
 """
 
 from __future__ import annotations
