@@ -28,7 +28,7 @@ from numba.cuda.simulator.kernelapi import FakeCUDAShared
 from zkbench.fields import GOLDILOCKS, goldilocks
 from zkbench.kernels import cuda_shells
 from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 
 simulator_array = FakeCUDAShared.array
 
@@ -93,7 +93,7 @@ def main() -> None:
     goldilocks.mul_wide = mul_wide
     goldilocks._load_words, goldilocks._store_words = load_words, store_words
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
-    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
+    statements._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
     for name, case in SIMULATED.items():
         target = SimulatedTarget()

@@ -47,7 +47,7 @@ from zkbench.jit import device
 from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
 from zkbench.kernels.ntt import encode
 from zkbench.proof import Proof
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.tlookup import multiplicities
 from zkbench.protocols.tlookup_inverses import TLookupInverses
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -145,7 +145,9 @@ def argument_types() -> dict[str, list[Any]]:
     target = ChunkingCpu(1)
     with (
         recorded_launches() as found,
-        mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1),  # tables stay on the target to the end
+        mock.patch.object(
+            statements, "_TAIL_VARIABLES", -1
+        ),  # tables stay on the target to the end
     ):
         for case in SMALL.values():
             prove(case, target)

@@ -17,7 +17,7 @@ from cases.everything import random_lookup, random_shapes
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 
 from zkbench.kernels.launch import CpuTarget, Target
-from zkbench.protocols import gkr, logup_star, sumcheck, tlookup
+from zkbench.protocols import gkr, logup_star, statements, tlookup
 from zkbench.protocols.fraction_layers import RecomputedLayer
 from zkbench.protocols.gkr import (
     Tree,
@@ -46,7 +46,7 @@ EACH_CASE = pytest.mark.parametrize("name", CASES)
 @pytest.fixture
 def all_rounds_on_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """No tail on the CPU: so small tables are folded by the target's kernels."""
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", -1)
 
 
 def fix_levels(monkeypatch: pytest.MonkeyPatch, unstored: int) -> None:

@@ -13,7 +13,7 @@ from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.ntt import holds_integers
 from zkbench.kernels.opening import kernels
 from zkbench.kernels.sumcheck import kernels as sumcheck_kernels
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Tail, num_variables
 
 Element = Any
@@ -51,7 +51,7 @@ class DenseProduct:
             return None  # the first round reads the data as it lies there
         if self.tables is not None:
             return self.tables.tail(challenge)
-        if num_variables((self.length + 1) // 2) > sumcheck._TAIL_VARIABLES:
+        if num_variables((self.length + 1) // 2) > statements._TAIL_VARIABLES:
             return None
         self.tables = self._bind_first(challenge)
         return self.tables.tail(None)

@@ -18,8 +18,9 @@ from zkbench.kernels.gkr import kernels
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.leaves import kernels as leaf_kernels
 from zkbench.kernels.numerators import Numerators
-from zkbench.protocols import sumcheck
-from zkbench.protocols.sumcheck import Axis, TableStatement, num_variables
+from zkbench.protocols import statements
+from zkbench.protocols.axes import Axis, num_variables
+from zkbench.protocols.statements import TableStatement, Weights
 
 Element = Any
 
@@ -38,8 +39,9 @@ class LayerStatement(TableStatement):
         lam: Element,
     ) -> None:
         """``tables``: p and q, in pairs of children."""
-        self.kernels = kernels(field)
-        self.lam, self.lam_scalar = lam, field.scalar(lam)
+        self._kernels = kernels(field)
+        self._round, self._fold_round = self._kernels.round, self._kernels.fold_round
+        self.lam, self._constants = lam, (field.scalar(lam),)
         super().__init__(target, field, tables, axes)
 
     def _kind(self) -> str:
@@ -48,54 +50,15 @@ class LayerStatement(TableStatement):
     def _padding(self) -> list[int]:
         return [0, 1]
 
-    def _with_padding(self, words: Any) -> list[Element]:
+    def _message(self, words: Any) -> list[Element]:
         """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
         at_zero, lead = self.field.unpack(words)
         mass = self.weights.real_mass()
         return [at_zero if mass is None else at_zero + self.lam * (1 - mass), lead]
 
-    def _sum(self) -> list[Element]:
-        weights = self.weights
-        half = (weights.cols + 1) // 2
-        words = self.target.reduce(
-            self.kernels.round,
-            weights.rows * half,
-            *self.tables,
-            weights.cols,
-            half,
-            self.lam_scalar,
-            *weights.arguments(),
-        )
-        return self._with_padding(words)
-
-    def _bind(self, challenge: Element) -> None:
-        cols, rows = self.weights.cols, self.weights.rows
-        half = (cols + 1) // 2
-        folded = self._next_tables(rows * half)
-        scalar = self.field.scalar(challenge)
-        self.target.map(self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar)
-        self._replace_tables(folded)
-        self.weights.advance()
-
-    def _bind_and_sum(self, challenge: Element) -> list[Element]:
-        cols, rows = self.weights.cols, self.weights.rows
-        half, quarter = (cols + 1) // 2, (cols + 3) // 4
-        folded = self._next_tables(rows * half)
-        self.weights.advance()
-        words = self.target.reduce(
-            self.kernels.fold_round,
-            rows * quarter,
-            *self.tables,
-            *folded,
-            cols,
-            half,
-            quarter,
-            self.field.scalar(challenge),
-            self.lam_scalar,
-            *self.weights.arguments(),
-        )
-        self._replace_tables(folded)
-        return self._with_padding(words)
+    def _fold(self, folded: list[Array], rows: int, cols: int, half: int, challenge: Any) -> None:
+        arguments = *self.tables, *folded, cols, half, challenge
+        self.target.map(self._kernels.fold, rows * half, *arguments)
 
 
 class Leaves:
@@ -127,7 +90,7 @@ class Leaves:
         level: int,
         bound: Sequence[Element],
         lam: Element,
-        weights: sumcheck.Weights,
+        weights: Weights,
         tables: Sequence[Array] | None,
     ) -> Any:
         """Words of a round of the layer above ``level``, whose folded children go to ``tables``."""
@@ -178,7 +141,7 @@ class RecomputedLayer(LayerStatement):
         Before the axis ends, before the tail, and not before it pays.
         """
         nodes = -(-self._leaves.cols >> (self._level + 1))
-        last = self.weights.num_rounds - sumcheck._TAIL_VARIABLES - 1
+        last = self.weights.num_rounds - statements._TAIL_VARIABLES - 1
         last = min(last, num_variables(nodes) - 1)
         bound = 2 if self._level == 0 and self._leaves.are_ones else 1
         while bound < last and 3 * self._table_bytes(bound) > room:
@@ -214,4 +177,4 @@ class RecomputedLayer(LayerStatement):
             tables = [self.target.empty(words), self.target.empty(words)]
         words = self._leaves.round(self._level, self._bound, self.lam, self.weights, tables)
         self.tables = tables or []
-        return self._with_padding(words)
+        return self._message(words)
