@@ -28,7 +28,7 @@ from numba.cuda.simulator.kernelapi import FakeCUDAShared
 from zkbench.fields import GOLDILOCKS, goldilocks, goldilocks_dft
 from zkbench.kernels import cuda_shells
 from zkbench.kernels.launch import Array, BlockKernel, CpuTarget, Kernel, Scatter, _sum_rows
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 
 simulator_array = FakeCUDAShared.array
 
@@ -73,6 +73,7 @@ class SimulatedTarget(CpuTarget):
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.workspace_bytes = 0  # levels of fraction trees are computed from the leaves
         self.launched: set[str] = set()
 
     def _launch(self, kernel: Any, blocks: int, threads: int, *args: Any) -> None:
@@ -113,7 +114,7 @@ def main() -> None:
     """Print, for each case, its proof and the kernels that were launched."""
     simulate()
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
-    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
+    statements._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
     for name, case in SIMULATED.items():
         target = SimulatedTarget()

@@ -18,7 +18,7 @@ from cases.rounding import ArgMaxCase, RescaleCase
 
 from zkbench.kernels import contract
 from zkbench.kernels.launch import CpuTarget, cpu_target
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.tables import FunctionTable, Relu
 from zkbench.protocols.tlookup import Lookup, multiplicities
 
@@ -109,7 +109,7 @@ def test_large_axes_have_their_eq_tables_split(name: str, monkeypatch: pytest.Mo
     """An axis is weighted by one table or by two; the proof is the same."""
     case = SMALL[name]
     expected = prove(case, cpu_target())
-    monkeypatch.setattr(sumcheck, "_WHOLE_TABLE_BITS", 1)
+    monkeypatch.setattr(statements, "_WHOLE_TABLE_BITS", 1)
     assert prove(case, cpu_target()) == expected
 
 
@@ -121,7 +121,7 @@ def test_the_last_rounds_in_one_call(
     """However many rounds the tail kernel runs, none included, the proof is the same."""
     case = SMALL[name]
     expected = prove(case, cpu_target())
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", tail_variables)
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", tail_variables)
     assert prove(case, CpuTarget(1)) == expected
 
 

@@ -139,13 +139,14 @@ def _append(arguments: list[Any], value: Any) -> None:
 
 
 class CudaTarget:
-    """One CUDA device and its default stream."""
+    """One CUDA device and its default stream; ``workspace_bytes``, ``unstored_levels``: CpuTarget."""
 
     name = "cuda"
     runs_blocks = True
+    unstored_levels = 2
 
     def __init__(self, workspace_bytes: int | None = None) -> None:
-        """``workspace_bytes``: what a prover may use beside its inputs; half of the memory."""
+        """``workspace_bytes``: half of the memory, if None."""
         self.device = cuda.get_current_device()
         context = cuda.current_context()  # makes the driver's context current in this thread
         self.workspace_bytes = workspace_bytes or context.get_memory_info().total // 2

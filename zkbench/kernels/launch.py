@@ -230,13 +230,18 @@ class Scatter:
 
 
 class CpuTarget:
-    """NumPy arrays and threads."""
+    """NumPy arrays and threads.
+
+    ``workspace_bytes``: what a prover may use beside its inputs, if it has a choice;
+    ``unstored_levels``: of a tree of fractions, where memory is no matter (protocols/gkr.py).
+    """
 
     name = "cpu"
     runs_blocks = False  # has ``launch``, for kernels that cooperate in blocks
+    unstored_levels = 1
 
     def __init__(self, threads: int | None = None, workspace_bytes: int | None = None) -> None:
-        """``workspace_bytes``: what a prover may use beside its inputs; a quarter of the memory."""
+        """``workspace_bytes``: a quarter of the memory, if None."""
         self.threads = threads or len(os.sched_getaffinity(0))
         self.workspace_bytes = workspace_bytes or psutil.virtual_memory().total // 4
         self.parallel_items = self.threads  # so many items of a map occupy the whole target
