@@ -75,9 +75,9 @@ def _add_commit(commands: Any) -> None:
     parser.add_argument("--headroom", type=int, default=1, help="spare bits above calibration")
     parser.add_argument(
         "--scheme",
-        choices=("ligero", "whir"),
-        default="ligero",
-        help="of every commitment in the proofs (default %(default)s; whir: smaller proofs)",
+        choices=("whir", "ligero"),
+        default="whir",
+        help="of every commitment in the proofs (default %(default)s; ligero: the simple one)",
     )
     parser.add_argument(
         "--johnson",

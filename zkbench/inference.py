@@ -11,8 +11,7 @@ import numpy as np
 
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.interleaved import ProverData
-from zkbench.commitments.ligero import Ligero
-from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, PathLike, read_json, write_together
 from zkbench.kernels.launch import Target
@@ -39,7 +38,7 @@ class CommittedModel:
 
 def commit_model(model: IntegerMLP, target: Target, scheme: Scheme | None = None) -> CommittedModel:
     """Commit to a model's weights and biases."""
-    scheme = scheme or Ligero()
+    scheme = scheme or DEFAULT
     weights, biases = [], []
     committed: dict[str, Any] = {}
     for s, stack in enumerate(model.stacks()):

@@ -15,6 +15,7 @@ from cli_case import BATCH, COMMITMENT, DIMS, commit, prove, verify, zkbench
 
 import zkbench as package
 from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import DEFAULT
 from zkbench.commitments.whir import Whir
 from zkbench.models.mlp import FloatMLP, IntegerMLP
 from zkbench.models.tensor_files import load_inputs
@@ -55,17 +56,20 @@ def test_commit_as_json(files):
     keys = {"model", "commitment", "dims", "scheme", "target", "seconds", "ranges"}
     assert set(result) == keys
     assert result["dims"] == list(DIMS)
-    assert result["scheme"] == Ligero().to_json()
+    assert result["scheme"] == DEFAULT.to_json() == Whir().to_json()
     assert result["commitment"] == str(Path("new/commitment.json"))
 
 
-@pytest.mark.parametrize("options", [{}, {"johnson": True}])
-def test_commit_under_whir(files, options):
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [({"scheme": "ligero"}, Ligero()), ({"johnson": True}, Whir(johnson=True))],
+)
+def test_commit_under_another_scheme(files, options, scheme):
     """Everything after the commitment follows its scheme; proofs of two schemes do not mix."""
-    result = json.loads(commit("whir", scheme="whir", json=True, **options).out)
-    assert result["scheme"] == Whir(**options).to_json()
-    assert prove(model="whir").code == 0
-    done = verify("p", statement="s", commitment="whir/commitment.json", json=True)
+    result = json.loads(commit("other", json=True, **options).out)
+    assert result["scheme"] == scheme.to_json()
+    assert prove(model="other").code == 0
+    done = verify("p", statement="s", commitment="other/commitment.json", json=True)
     assert done.code == 0
     assert json.loads(done.out)["soundness_bits"] >= 100
     assert verify("p", statement="s").code == 1

@@ -23,8 +23,7 @@ from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Value
 from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.ligero import Ligero
-from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import Array
 from zkbench.kernels.launch import target as find_target
@@ -91,7 +90,7 @@ class ProtocolCase:
     params: dict[str, Any]
     values: int
     inputs: dict[str, Any]  # of `Input`s
-    scheme: Scheme = Ligero(FIELD)
+    scheme: Scheme = DEFAULT
 
     def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
         self.params = read_params(self.benchmark, params, self.limits)
