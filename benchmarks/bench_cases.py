@@ -20,7 +20,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "hadamard": {"log_values": 14},
     "rescale": {"log_values": 14, "shift": 16},
     "relu": {"log_values": 14},
-    "commitment": {"log_values": 14},
+    "commitment": {"log_values": 14, "scheme": "whir", "johnson": 0},
 }
 # An inference needs a model and images, which the workflow makes.
 BENCHMARKS = sorted(set(CASES) - {"inference"})

@@ -18,6 +18,8 @@ SECTIONS = {
     "The digit classifier": ("digits", "proving_time", "proven_labels"),
     "Float and integer model": ("accuracy",),
     "Protocols": ("protocols", "tlookup", "matmul", "commitment", "published"),
+    "Sizes, time and memory": ("proof_size", "verifier_time", "memory", "phases"),
+    "Against the device": ("ceilings", "roofline"),
     "Small sizes": ("benchmarks",),
 }
 CAPTIONS = {
@@ -29,7 +31,14 @@ CAPTIONS = {
     "protocols": "Single protocols: medians and quartiles.",
     "tlookup": "Throughput of tlookup into a table of 2^16 entries.",
     "matmul": "Proving a matrix product.",
-    "commitment": "Throughput of the commitment.",
+    "commitment": "Throughput of committing and of opening.",
+    "proof_size": "Size of an opening: expected (lines) and proven (points).",
+    "verifier_time": "Time to verify on one core.",
+    "memory": "Peak memory of the prover beyond the values.",
+    "phases": "Shares of the phases in the proving time.",
+    "ceilings": "What each device can do at most, measured.",
+    "roofline": "Phases of provers against the ceilings of their device. Values of a matrix product "
+    "are its operands' entries; experiments/operations.csv has what each value needs.",
     "published": "Throughput of other systems' protocols; hardware and setting differ.",
     "benchmarks": "Single calls at small sizes on this machine (pytest-benchmark).",
 }

@@ -25,10 +25,10 @@ from cases.everything import SIMULATED
 from numba import cuda
 from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
-from zkbench.fields import GOLDILOCKS, goldilocks
+from zkbench.fields import GOLDILOCKS, goldilocks, goldilocks_dft
 from zkbench.kernels import cuda_shells
-from zkbench.kernels.launch import Array, CpuTarget, Kernel, Scatter, _sum_rows
-from zkbench.protocols import sumcheck
+from zkbench.kernels.launch import Array, BlockKernel, CpuTarget, Kernel, Scatter, _sum_rows
+from zkbench.protocols import statements
 
 simulator_array = FakeCUDAShared.array
 
@@ -50,6 +50,16 @@ def store_words(array: np.ndarray, index: int, low: np.uint64, high: np.uint64) 
     array[2 * index], array[2 * index + 1] = low, high
 
 
+def coset_dft(log_size: int) -> Any:
+    """The transform in registers, interpreted instruction by instruction."""
+    program = goldilocks_dft.program(log_size)
+
+    def dft(x: tuple, powers: tuple) -> tuple:
+        return tuple(map(np.uint64, program.run([int(word) for word in (*x, *powers)])))
+
+    return dft
+
+
 def shared_array(self: Any, shape: int, dtype: Any, alignment: int | None = None) -> np.ndarray:
     """The simulator refuses an alignment; to Python it makes no difference."""
     return simulator_array(self, shape, dtype)
@@ -59,14 +69,20 @@ class SimulatedTarget(CpuTarget):
     """Launches CUDA kernels as CudaTarget does, on the simulator."""
 
     name = "cuda"
+    runs_blocks = True
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.workspace_bytes = 0  # levels of fraction trees are computed from the leaves
         self.launched: set[str] = set()
 
     def _launch(self, kernel: Any, blocks: int, threads: int, *args: Any) -> None:
         self.launched.add(kernel.name)
         cuda.jit(kernel.cuda_source)[blocks, threads](*args)
+
+    def launch(self, kernel: BlockKernel, blocks: int, shared_bytes: int, *args: Any) -> None:
+        self.launched.add(kernel.name)
+        cuda.jit(kernel.cuda_source)[blocks, kernel.threads, 0, shared_bytes](*args)
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         self._launch(kernel, MAP_BLOCKS, MAP_THREADS, n, args)
@@ -85,14 +101,20 @@ class SimulatedTarget(CpuTarget):
         return partial[:words]
 
 
-def main() -> None:
-    """Print, for each case, its proof and the kernels that were launched."""
+def simulate() -> None:
+    """Replace what only a compiler understands."""
     assert not hasattr(GOLDILOCKS.base.mul, "signatures"), "a device function was compiled"
     FakeCUDAShared.array = shared_array
     goldilocks.mul_wide = mul_wide
     goldilocks._load_words, goldilocks._store_words = load_words, store_words
+    goldilocks_dft.coset_dft = coset_dft
+
+
+def main() -> None:
+    """Print, for each case, its proof and the kernels that were launched."""
+    simulate()
     cuda_shells.REDUCTION_THREADS = REDUCTION_THREADS
-    sumcheck._TAIL_VARIABLES = -1  # tables stay on the target to the end
+    statements._TAIL_VARIABLES = -1  # tables stay on the target to the end
     results = {}
     for name, case in SIMULATED.items():
         target = SimulatedTarget()

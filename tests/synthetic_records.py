@@ -60,6 +60,7 @@ def make_record(
         "soundness_bits": 104.25,
         "zero_knowledge": False,
         "verified": True,
+        "verifier": {"cores": 1},
         "machine": "h100-80gb" if on_gpu else "cpu-intel-xeon-2c",
         "provenance": {
             "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
@@ -87,6 +88,41 @@ def make_sweep(benchmark: str, target: str, values_per_s: float) -> list[Record]
         )
         for log_values in (12, 14, 16, 18, 20)
     ]
+
+
+def make_commitments(target: str, values_per_s: float) -> list[Record]:
+    """Records of both schemes and both radii at 2^12 .. 2^20 values."""
+    return [
+        make_record(
+            "commitment",
+            {"log_values": n, "scheme": scheme, "johnson": johnson},
+            1 << n,
+            1e-3 + (1 << n) / values_per_s,
+            target,
+            phases={"commit": [0.2, 0.25, 0.3], "opening": [0.5, 0.75, 0.8]},
+            extra={"log_rows": n - 4},
+        )
+        for n in (12, 16, 20)
+        for scheme, johnson in (("whir", 0), ("whir", 1), ("ligero", 0))
+    ]
+
+
+def make_ceilings(target: str, speed: float = 1.0) -> dict[str, Any]:
+    """Round ceilings; `speed` times as many."""
+    of = make_record(target=target)
+    amounts = {"copy": 12e9, "read": 12e9, "multiply": 1.6e9, "butterfly": 0.8e9}
+    amounts |= {"e_multiply": 0.4e9, "e_multiply_add": 1e9, "compression": 0.02e9}
+    return {
+        "schema": 1,
+        "target": target,
+        "field": "goldilocks",
+        "machine": of["machine"],
+        "ceilings": {
+            name: {"amount": int(speed * amount), "seconds": [0.9, 1.0, 1.5]}
+            for name, amount in amounts.items()
+        },
+        "provenance": of["provenance"],
+    }
 
 
 def make_matmuls(target: str, products_per_s: float) -> list[Record]:

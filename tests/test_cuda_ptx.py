@@ -38,6 +38,7 @@ from numba import types
 from targets import TEST_PREFIX, ChunkingCpu
 
 import zkbench.kernels
+from zkbench.bench.ceilings import Sizes, measure_ceilings
 from zkbench.commitments.claims import AxisWeights, Claim, OnesAxis, Sparse
 from zkbench.commitments.ligero import Ligero
 from zkbench.commitments.schemes import Scheme
@@ -47,7 +48,7 @@ from zkbench.jit import device
 from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
 from zkbench.kernels.ntt import encode
 from zkbench.proof import Proof
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.tlookup import multiplicities
 from zkbench.protocols.tlookup_inverses import TLookupInverses
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -65,7 +66,16 @@ EACH_CAPABILITY = pytest.mark.parametrize(
     "capability", CAPABILITIES, ids=[f"sm_{major}{minor}" for major, minor in CAPABILITIES]
 )
 WORDS = types.Array(types.uint64, 1, "C")
-HOTTEST = ["gkr.fold_round", "gkr.round", "gkr.combine", "sumcheck.fold_round2"]
+HOTTEST = [
+    "gkr.fold_round",
+    "gkr.round",
+    "gkr.combine",
+    "leaves.build.ones",
+    "leaves.round.ones",
+    "leaves.leaf_round",
+    "leaves.round.weighted",
+    "sumcheck.fold_round2",
+]
 
 # What a family of kernels may be made for; ``kernels(field, integers)``, say.
 PARAMETERS: dict[str, list[Any]] = {
@@ -137,10 +147,13 @@ def argument_types() -> dict[str, list[Any]]:
     target = ChunkingCpu(1)
     with (
         recorded_launches() as found,
-        mock.patch.object(sumcheck, "_TAIL_VARIABLES", -1),  # tables stay on the target to the end
+        mock.patch.object(
+            statements, "_TAIL_VARIABLES", -1
+        ),  # tables stay on the target to the end
     ):
         for case in SMALL.values():
             prove(case, target)
+            prove(case, without_workspace())
         count_values(target)
         for parallel_items in (1, 1 << 20):  # an item a block, or many small ones
             target.parallel_items = parallel_items
@@ -148,7 +161,15 @@ def argument_types() -> dict[str, list[Any]]:
             commit_and_open(target)
             prove_openings(target)
         look_up_with_inverses(target)
+        measure_ceilings(target, Sizes(elements=8, items=2, times=32), repeats=1)
     return found
+
+
+def without_workspace() -> Target:
+    """As many levels of fraction trees as possible are computed from the leaves."""
+    target = ChunkingCpu(1)
+    target.workspace_bytes = 0
+    return target
 
 
 def count_values(target: Target) -> None:

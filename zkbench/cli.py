@@ -42,6 +42,7 @@ def _fail(args: argparse.Namespace, message: str, code: int = UNUSABLE) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from zkbench.bench import ceilings_command as ceilings
     from zkbench.bench import command as bench
 
     parser = argparse.ArgumentParser(
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     benchmark = commands.add_parser("bench", help="time one protocol, or a whole run sheet")
     bench.add_arguments(benchmark)
     benchmark.set_defaults(run=bench.run)
+    measure = commands.add_parser("ceilings", help="what this device can do at most")
+    ceilings.add_arguments(measure)
+    measure.set_defaults(run=ceilings.run)
     info = commands.add_parser("info", help="targets, devices and versions")
     info.add_argument("--json", action="store_true")
     info.set_defaults(run=_info)
@@ -69,6 +73,17 @@ def _add_commit(commands: Any) -> None:
     parser.add_argument("--out", required=True, help="folder for the model and commitment.json")
     parser.add_argument("--shift", type=int, default=16, help="bits dropped by each rescale, 1..16")
     parser.add_argument("--headroom", type=int, default=1, help="spare bits above calibration")
+    parser.add_argument(
+        "--scheme",
+        choices=("whir", "ligero"),
+        default="whir",
+        help="of every commitment in the proofs (default %(default)s; ligero: the simple one)",
+    )
+    parser.add_argument(
+        "--johnson",
+        action="store_true",
+        help="WHIR up to Johnson's radius instead of unique decoding: still smaller, still proven",
+    )
     _add_common(parser)
     parser.set_defaults(run=_commit)
 
@@ -154,6 +169,7 @@ def _commit(args: argparse.Namespace) -> int:
     from zkbench.progress import progress
     from zkbench.quant.calibration import calibrate
 
+    scheme = _scheme(args)
     with progress("committing") as show:
         where = target(args.target)
         model = FloatMLP.from_safetensors(args.weights)
@@ -162,7 +178,7 @@ def _commit(args: argparse.Namespace) -> int:
         integer = calibrate(model, inputs, shift=args.shift, headroom_bits=args.headroom)
         show("committing")
         start = time.perf_counter()
-        committed = commit_model(integer, where)
+        committed = commit_model(integer, where, scheme)
         seconds = time.perf_counter() - start
         save_committed(committed, args.out)
     path = Path(args.out) / COMMITMENT_FILE
@@ -170,6 +186,7 @@ def _commit(args: argparse.Namespace) -> int:
         "model": committed.public.digest,
         "commitment": str(path),
         "dims": list(integer.dims),
+        "scheme": scheme.to_json(),
         "target": where.name,
         "seconds": seconds,
         "ranges": integer.report.to_dict(),
@@ -178,6 +195,18 @@ def _commit(args: argparse.Namespace) -> int:
     text = f"{integer.report.to_text()}\ncommitted to model {digest} on {where.name}: {path}"
     _print(args, result, text)
     return DONE
+
+
+def _scheme(args: argparse.Namespace) -> Any:
+    """The commitment scheme asked for, with its standard parameters."""
+    from zkbench.commitments.ligero import Ligero
+    from zkbench.commitments.whir import Whir
+
+    if args.scheme == "whir":
+        return Whir(johnson=args.johnson)
+    if args.johnson:
+        raise UnusableInput("--johnson is for --scheme whir")
+    return Ligero()
 
 
 def _prove(args: argparse.Namespace) -> int:

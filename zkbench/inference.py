@@ -11,8 +11,7 @@ import numpy as np
 
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.interleaved import ProverData
-from zkbench.commitments.ligero import Ligero
-from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, PathLike, read_json, write_together
 from zkbench.kernels.launch import Target
@@ -39,13 +38,13 @@ class CommittedModel:
 
 def commit_model(model: IntegerMLP, target: Target, scheme: Scheme | None = None) -> CommittedModel:
     """Commit to a model's weights and biases."""
-    scheme = scheme or Ligero()
+    scheme = scheme or DEFAULT
     weights, biases = [], []
     committed: dict[str, Any] = {}
     for s, stack in enumerate(model.stacks()):
         weights.append(target.to_device(np.stack([model.weights[l] for l in stack.layers])))
         bias = np.stack([model.biases[l] for l in stack.layers])
-        biases.append([scheme.field.element(value) for value in bias.reshape(-1).tolist()])
+        biases.append(target.to_device(scheme.field.lift(bias)))
         committed |= {f"weights{s}": weights[-1], f"biases{s}": target.to_device(bias)}
     data = scheme.commit(target, committed, MlpInference.weight_shapes(model.dims))
     public = ModelCommitment(

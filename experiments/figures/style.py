@@ -28,11 +28,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 plt.style.use(Path(__file__).with_name("zkbench.mplstyle"))
 
 
-def arguments(description: str | None, *inputs: str, given: list[str] | None) -> argparse.Namespace:
-    """Parse `--<input> FILE` for each input, and `--out PATH` without suffix."""
+def arguments(
+    description: str | None, *inputs: str, given: list[str] | None, several: str | None = None
+) -> argparse.Namespace:
+    """Parse `--<input> FILE` for each input (`several`: one that is a list), and `--out PATH`."""
     parser = argparse.ArgumentParser(description=description)
     for name in inputs:
-        parser.add_argument(f"--{name}", type=Path, required=True)
+        nargs = "+" if name == several else None
+        parser.add_argument(f"--{name}", type=Path, required=True, nargs=nargs)
     parser.add_argument("--out", type=Path, required=True, help="path without suffix")
     return parser.parse_args(given)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 from matplotlib.artist import Artist
@@ -13,12 +14,22 @@ from style import BLACK, CYCLE, MARKERS, by_machine, powers_of_two, rate_interva
 
 @dataclass(frozen=True)
 class Variant:
-    """One kind of line: records of `benchmark`, timed by the column `seconds`."""
+    """One kind of line: records of `benchmark`, timed by the column `seconds`.
+
+    `columns`: what the records must have in these.
+    """
 
     benchmark: str
     label: str
     line: str = "-"
     seconds: str = "prove_s_median"
+    columns: Mapping[str, object] = field(default_factory=dict)
+
+    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Its records, by size."""
+        for key, value in {"benchmark": self.benchmark, **self.columns}.items():
+            rows = rows[rows[key] == value]
+        return rows[rows[self.seconds] > 0].sort_values("values")
 
 
 def draw_throughput(axes: Axes, records: pd.DataFrame, variants: list[Variant]) -> None:
@@ -26,8 +37,7 @@ def draw_throughput(axes: Axes, records: pd.DataFrame, variants: list[Variant]) 
     wanted = records[records["benchmark"].isin({variant.benchmark for variant in variants})]
     for index, (machine, rows) in enumerate(by_machine(wanted)):
         for variant in variants:
-            mine = rows[rows["benchmark"] == variant.benchmark].sort_values("values")
-            _draw_line(axes, mine[mine[variant.seconds] > 0], variant, machine, index)
+            _draw_line(axes, variant.of(rows), variant, machine, index)
     powers_of_two(axes)
     axes.set_yscale("log")
     axes.set_xlabel("values")

@@ -19,9 +19,16 @@ COMMITTED_RECORDS = sorted(
     for path in (ROOT / "results/raw").rglob("*.jsonl")
     if "local" not in path.relative_to(ROOT).parts
 )
+COMMITTED_CEILINGS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "results/raw").rglob("ceilings-*.json")
+    if "local" not in path.relative_to(ROOT).parts
+)
 
-TABLES = ("digits", "proven_labels", "accuracy", "protocols", "published", "benchmarks")
-FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "accuracy")
+TABLES = ("digits", "proven_labels", "accuracy", "protocols", "ceilings", "roofline")
+TABLES += ("published", "benchmarks")
+FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "proof_size", "verifier_time")
+FIGURES += ("memory", "phases", "roofline", "accuracy")
 
 
 wildcard_constraints:
@@ -71,6 +78,7 @@ SHEET = checked_sheet()
 TARGETS = targets()
 TARGET = TARGETS[-1]
 PACKAGE = package_digest()
+CEILINGS = [*expand(f"{RAW}/ceilings-{{target}}.json", target=TARGETS), *COMMITTED_CEILINGS]
 MICROBENCHMARKS = sorted({(row.benchmark, row.target) for row in SHEET if row.target in TARGETS})
 
 logger.info(f"Proving on {find_gpu().name if TARGET == 'cuda' else 'the CPU'}.")

@@ -5,6 +5,9 @@ FIGURE_STYLE = [
     "experiments/figures/zkbench.mplstyle",
     "zkbench/bench/records.py",
 ]
+SCHEMES = ["experiments/figures/schemes.py", "zkbench/bench/commitment_case.py"]
+SCHEMES += ["zkbench/commitments/ligero.py", "zkbench/commitments/whir.py"]
+SCHEMES += ["zkbench/commitments/whir_schedule.py"]
 
 
 rule figure_proving_time:
@@ -73,7 +76,7 @@ rule figure_matmul:
 rule figure_commitment:
     input:
         script="experiments/figures/commitment.py",
-        style=[*FIGURE_STYLE, "experiments/figures/throughput.py"],
+        style=[*FIGURE_STYLE, *SCHEMES, "experiments/figures/throughput.py"],
         records="results/work/records.jsonl",
         published="results/published/protocols.csv",
     output:
@@ -89,6 +92,113 @@ rule figure_commitment:
         "../envs/zkbench.yaml"
     shell:
         "python {input.script} --records {input.records} --published {input.published} --out paper_figures/commitment"
+        " > {log} 2>&1"
+
+
+rule figure_proof_size:
+    input:
+        script="experiments/figures/proof_size.py",
+        style=[*FIGURE_STYLE, *SCHEMES],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/proof_size.png",
+            caption="../captions/proof_size.rst",
+            category="Figures",
+        ),
+        "paper_figures/proof_size.pdf",
+    log:
+        f"{LOGS}/figure_proof_size.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/proof_size"
+        " > {log} 2>&1"
+
+
+rule figure_verifier_time:
+    input:
+        script="experiments/figures/verifier_time.py",
+        style=[*FIGURE_STYLE, *SCHEMES],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/verifier_time.png",
+            caption="../captions/verifier_time.rst",
+            category="Figures",
+        ),
+        "paper_figures/verifier_time.pdf",
+    log:
+        f"{LOGS}/figure_verifier_time.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/verifier_time"
+        " > {log} 2>&1"
+
+
+rule figure_memory:
+    input:
+        script="experiments/figures/memory.py",
+        style=[*FIGURE_STYLE, *SCHEMES],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/memory.png",
+            caption="../captions/memory.rst",
+            category="Figures",
+        ),
+        "paper_figures/memory.pdf",
+    log:
+        f"{LOGS}/figure_memory.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/memory" " > {log} 2>&1"
+
+
+rule figure_phases:
+    input:
+        script="experiments/figures/phases.py",
+        style=[*FIGURE_STYLE, *SCHEMES, "experiments/figures/proving_time.py"],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/phases.png",
+            caption="../captions/phases.rst",
+            category="Figures",
+        ),
+        "paper_figures/phases.pdf",
+    log:
+        f"{LOGS}/figure_phases.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/phases" " > {log} 2>&1"
+
+
+rule figure_roofline:
+    input:
+        script="experiments/figures/roofline.py",
+        style=FIGURE_STYLE,
+        package=["zkbench/bench/ceilings.py", "zkbench/bench/roofline.py"],
+        operations="experiments/operations.csv",
+        ceilings=CEILINGS,
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/roofline.png",
+            caption="../captions/roofline.rst",
+            category="Figures",
+        ),
+        "paper_figures/roofline.pdf",
+    log:
+        f"{LOGS}/figure_roofline.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --operations {input.operations}"
+        " --ceilings {input.ceilings} --out paper_figures/roofline"
         " > {log} 2>&1"
 
 

@@ -46,6 +46,23 @@ rule microbench:
         " --target {wildcards.target} --seed {params.seed} --out {output} > {log} 2>&1"
 
 
+rule ceilings:
+    output:
+        f"{RAW}/ceilings-{{target}}.json",
+    log:
+        f"{LOGS}/ceilings_{{target}}.log",
+    conda:
+        "../envs/zkbench.yaml"
+    threads: workflow.cores
+    resources:
+        timing_slot=1,
+        gpu=lambda wildcards: int(wildcards.target == "cuda"),
+    params:
+        package=PACKAGE,
+    shell:
+        "zkbench ceilings --target {wildcards.target} --out {output} > {log} 2>&1"
+
+
 rule pytest_benchmarks:
     output:
         "results/work/pytest_benchmarks.json",

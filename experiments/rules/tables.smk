@@ -84,6 +84,53 @@ rule table_protocols:
         " > {log} 2>&1"
 
 
+rule table_ceilings:
+    input:
+        script="experiments/tables/ceilings.py",
+        package=[*TABLE_PACKAGE, "zkbench/bench/ceilings.py", "zkbench/bench/roofline.py"],
+        ceilings=CEILINGS,
+    output:
+        report(
+            "results/tables/ceilings.csv",
+            caption="../captions/ceilings_table.rst",
+            category="Tables",
+        ),
+        "results/tables/ceilings.md",
+        "results/tables/ceilings.tex",
+    log:
+        f"{LOGS}/table_ceilings.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --ceilings {input.ceilings}"
+        " --out results/tables/ceilings > {log} 2>&1"
+
+
+rule table_roofline:
+    input:
+        script="experiments/tables/roofline.py",
+        package=[*TABLE_PACKAGE, "zkbench/bench/ceilings.py", "zkbench/bench/roofline.py"],
+        records="results/work/records.jsonl",
+        operations="experiments/operations.csv",
+        ceilings=CEILINGS,
+    output:
+        report(
+            "results/tables/roofline.csv",
+            caption="../captions/roofline_table.rst",
+            category="Tables",
+        ),
+        "results/tables/roofline.md",
+        "results/tables/roofline.tex",
+    log:
+        f"{LOGS}/table_roofline.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --operations {input.operations}"
+        " --ceilings {input.ceilings}"
+        " --out results/tables/roofline > {log} 2>&1"
+
+
 rule table_published:
     input:
         script="experiments/tables/published.py",

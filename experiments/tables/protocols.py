@@ -19,6 +19,8 @@ COLUMNS = [
     Column("values_per_s", "million values/s", significant(3, 1e6)),
     Column("verify_s_median", "verify (ms)", significant(3, 1e-3)),
     Column("proof_bytes", "proof (kB)", significant(4, 1e3)),
+    Column("host_peak_bytes", "host memory (MB)", significant(3, 1e6)),
+    Column("device_peak_bytes", "GPU memory (MB)", significant(3, 1e6)),
     Column("soundness_bits", "soundness (bits)", bits),
 ]
 

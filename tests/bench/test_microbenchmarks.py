@@ -11,7 +11,8 @@ import pytest
 from definitions import axis_weights, mle, total
 
 from zkbench.bench.cases import CASES, make_case
-from zkbench.bench.protocol_case import extension
+from zkbench.bench.commitment_case import estimated_opening_bytes
+from zkbench.bench.inputs import extension
 from zkbench.bench.runner import run_case
 from zkbench.bench.sheet import read_sheet
 from zkbench.bench.timers import PhaseTimer
@@ -20,14 +21,14 @@ from zkbench.proof import Message, Proof, ProofRejected
 from zkbench.security import MINIMUM_BITS
 
 SHEET = Path(__file__).parents[2] / "experiments" / "microbench.csv"
-SMALL: dict[str, dict[str, int]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "tlookup": {"log_values": 5, "log_table": 3},
     "tlookup_inverses": {"log_values": 5, "log_table": 3},
     "matmul": {"num_layers": 3, "batch": 4, "d_in": 7, "d_out": 5},
     "hadamard": {"log_values": 5},
     "rescale": {"log_values": 5, "shift": 12},
     "relu": {"log_values": 5},
-    "commitment": {"log_values": 5},
+    "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
 }
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
@@ -37,7 +38,9 @@ MORE = [
     ("rescale", {"log_values": 0, "shift": 1}),
     ("rescale", {"log_values": 12, "shift": 16}),
     ("relu", {"log_values": 0}),
-    ("commitment", {"log_values": 0}),
+    ("commitment", {"log_values": 0, "scheme": "whir", "johnson": 0}),
+    ("commitment", {"log_values": 12, "scheme": "whir", "johnson": 1}),
+    ("commitment", {"log_values": 9, "scheme": "ligero", "johnson": 0}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -51,14 +54,15 @@ PHASES = {
 EACH = pytest.mark.parametrize("name", SMALL)
 
 
-def ready(name: str, params: dict[str, int] | None = None, seed: int = 0, on: str = "cpu") -> Any:
+def ready(name: str, params: dict[str, Any] | None = None, seed: int = 0, on: str = "cpu") -> Any:
     case = make_case(name, params or SMALL[name], on, seed)
     case.setup()
     return case
 
 
 def prove(case: Any) -> bytes:
-    return case.prove(PhaseTimer())
+    proof: bytes = case.prove(PhaseTimer())
+    return proof
 
 
 @EACH
@@ -73,7 +77,7 @@ def test_a_case_is_proven_here_and_verified_in_another_process(name: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "params"), MORE)
-def test_other_sizes_are_proven_and_verified(name: str, params: dict[str, int]) -> None:
+def test_other_sizes_are_proven_and_verified(name: str, params: dict[str, Any]) -> None:
     proof = prove(ready(name, params, seed=1))
     verifier = make_case(name, params, "cpu", 1)
     verifier.setup_verifier()
@@ -184,6 +188,30 @@ def test_the_extension_of_wide_integers_vs_python_int() -> None:
         assert extension(values, points) == expected
 
 
+# What records say of a commitment.
+
+
+@pytest.mark.parametrize("log_values", [10, 16])
+@pytest.mark.parametrize(("scheme", "johnson"), [("whir", 0), ("whir", 1), ("ligero", 0)])
+def test_the_expected_size_of_an_opening_is_that_of_a_proof(
+    scheme: str, johnson: int, log_values: int
+) -> None:
+    case = ready("commitment", {"log_values": log_values, "scheme": scheme, "johnson": johnson})
+    proof = prove(case)
+    extra, expected = case.extra(), estimated_opening_bytes(case.scheme, case.values)
+    assert 0.75 * expected < extra["opening_bytes"] < 1.05 * expected  # paths share digests
+    assert 0 < len(proof) - extra["opening_bytes"] < 2000  # header, labels and root
+
+
+def test_the_sizes_of_a_commitment_are_recorded() -> None:
+    case = ready("commitment", {"log_values": 12, "scheme": "ligero", "johnson": 0})
+    case.prove(PhaseTimer())
+    sizes = case.extra()
+    assert sizes["num_columns"] << sizes["log_rows"] == 1 << 12
+    assert sizes["queries"] == case.scheme.queries
+    assert sizes["value_bytes"] == 2 << 12
+
+
 # Parameters, and the lists of what is measured.
 
 
@@ -194,10 +222,10 @@ def test_the_extension_of_wide_integers_vs_python_int() -> None:
         ({"log_values": None}, "tlookup: the parameter log_values is missing"),
         ({"log_table": 17}, "tlookup: log_table must be an integer from 1 to 16, not 17"),
         ({"log_table": 0}, "tlookup: log_table must be an integer from 1 to 16, not 0"),
-        ({"log_values": 31}, "tlookup: log_values must be an integer from 0 to 30, not 31"),
-        ({"log_values": "8"}, "tlookup: log_values must be an integer from 0 to 30, not '8'"),
-        ({"log_values": 8.0}, "tlookup: log_values must be an integer from 0 to 30, not 8.0"),
-        ({"log_values": True}, "tlookup: log_values must be an integer from 0 to 30, not True"),
+        ({"log_values": 33}, "tlookup: log_values must be an integer from 0 to 32, not 33"),
+        ({"log_values": "8"}, "tlookup: log_values must be an integer from 0 to 32, not '8'"),
+        ({"log_values": 8.0}, "tlookup: log_values must be an integer from 0 to 32, not 8.0"),
+        ({"log_values": True}, "tlookup: log_values must be an integer from 0 to 32, not True"),
     ],
 )
 def test_bad_parameters_get_a_sentence(change: dict[str, Any], reason: str) -> None:
@@ -213,6 +241,23 @@ def test_every_parameter_is_required(name: str) -> None:
         params = {k: v for k, v in SMALL[name].items() if k != key}
         with pytest.raises(UnusableInput, match=f"{name}: the parameter {key} is missing"):
             make_case(name, params, "cpu", 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"scheme": "kzg"}, "commitment: scheme must be whir or ligero, not 'kzg'"),
+        ({"scheme": 1}, "commitment: scheme must be whir or ligero, not 1"),
+        ({"johnson": True}, "commitment: johnson must be an integer from 0 to 1, not True"),
+        (
+            {"scheme": "ligero", "johnson": 1},
+            "commitment: johnson must be 0 with ligero, which decodes uniquely",
+        ),
+    ],
+)
+def test_schemes_that_there_are_not_get_a_sentence(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnusableInput, match=f"^{re.escape(reason)}$"):
+        make_case("commitment", SMALL["commitment"] | change, "cpu", 0)
 
 
 def test_parameters_must_be_an_object() -> None:

@@ -37,6 +37,7 @@ def test_a_run_gives_a_checked_record_with_all_samples() -> None:
     assert len(record["samples"]["verify_s"]) == 4
     assert all(0.002 <= seconds < 0.2 for seconds in record["phases"]["commit"])
     assert record["verified"] is True
+    assert record["verifier"] == {"cores": 1}
     assert record["zero_knowledge"] is False
     assert record["proof_bytes"] == 32
     assert record["extra"] == {"accuracy": 0.5}

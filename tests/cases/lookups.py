@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from random import Random
@@ -21,12 +22,13 @@ from cases.case import (
     send_integers,
 )
 from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
-from zkbench.kernels.launch import Target
+from zkbench.kernels.launch import Target, cpu_target
+from zkbench.kernels.numerators import Numerators
 from zkbench.proof import ProofRejected
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.logup_star import LogupStar, OutputClaim
 from zkbench.protocols.tables import Relu, Table
-from zkbench.protocols.tlookup import Lookup, LookupClaims, TLookup
+from zkbench.protocols.tlookup import SECURITY_BITS, Lookup, LookupClaims, TLookup
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 ONE = FIELD.element(1)
@@ -110,6 +112,7 @@ class TLookupCase(Case):
     lookers: tuple[tuple[tuple[int, ...], ...], ...] = ()
     counts: tuple[tuple[int, ...], ...] = ()
     statement: tuple[Lookup, ...] | None = None  # what is verified, if it is not ``lookups``
+    security_bits: float = SECURITY_BITS
 
     @classmethod
     def of(cls, lookups: tuple[Lookup, ...], lookers: Any) -> TLookupCase:
@@ -135,6 +138,10 @@ class TLookupCase(Case):
         moved = tuple(first.offset(k) + 1 for k in range(len(first.shapes)))
         return [replace(self, statement=(replace(first, offsets=moved), *rest))]
 
+    @property
+    def protocol(self) -> TLookup:
+        return TLookup(FIELD, self.lookups, self.security_bits)
+
     def prove_lookups(self, transcript: ProverTranscript, target: Target) -> list[LookupClaims]:
         """The protocol's own prover; malicious ones replace it."""
         arrays = [
@@ -142,7 +149,7 @@ class TLookupCase(Case):
             for values in self.lookers
         ]
         counts = [np.array(c, dtype=np.uint64) for c in self.counts]
-        return TLookup(FIELD, self.lookups).prove(transcript, target, arrays, counts)
+        return self.protocol.prove(transcript, target, arrays, counts)
 
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         for values, counts in zip(self.lookers, self.counts, strict=True):
@@ -156,7 +163,7 @@ class TLookupCase(Case):
         for lookup in lookups:
             lookers = [receive_integers(transcript, "looker", prod(s)) for s in lookup.shapes]
             tensors.append((lookers, receive_integers(transcript, "counts", lookup.size)))
-        claims = TLookup(FIELD, lookups).verify(transcript)
+        claims = TLookup(FIELD, lookups, self.security_bits).verify(transcript)
         for lookup, claim, (lookers, counts) in zip(lookups, claims, tensors, strict=True):
             for value, looker, shape in zip(claim.lookers, lookers, lookup.shapes, strict=True):
                 require_claim(value, looker, shape, "a looker")
@@ -182,6 +189,7 @@ class LogupStarCase(Case):
     shapes: tuple[Shape, ...] = ((1,),)
     indices: tuple[tuple[int, ...], ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
+    security_bits: float = SECURITY_BITS
 
     @classmethod
     def random(cls, rng: Random, table: Table, shapes: tuple[Shape, ...]) -> LogupStarCase:
@@ -195,7 +203,7 @@ class LogupStarCase(Case):
 
     @property
     def protocol(self) -> LogupStar:
-        return LogupStar(FIELD, self.table, self.shapes)
+        return LogupStar(FIELD, self.table, self.shapes, self.security_bits)
 
     def _weights(self, transcript: Any) -> list[tuple[int, AxisWeights]]:
         weights = []
@@ -244,6 +252,30 @@ class LogupStarCase(Case):
                 column = [y.coefficients[d] for y in pushed]
                 require_claim(value, column, (size,), "the pushed-forward vector")
         return result
+
+
+def expand(numerators: Numerators, count: int) -> list[Element]:
+    """The numerators of all leaves, by the definition in kernels/numerators.py."""
+    outer, inner = FIELD.unpack(numerators.outer), FIELD.unpack(numerators.inner)
+
+    def at(i: int) -> Element:
+        row, c = divmod(i, numerators.cols)
+        high = row * numerators.num_high + (c >> numerators.shift)
+        low = c % (1 << numerators.shift)
+        return total(
+            [
+                outer[k * numerators.outer_size + high] * inner[k * numerators.inner_size + low]
+                for k in range(numerators.num_claims)
+            ]
+        )
+
+    return [at(i) for i in range(count)]
+
+
+def edited(numerators: Numerators, count: int, edit: Callable[[list[Any]], Any]) -> Numerators:
+    """Other numerators, made from the list of all of them."""
+    words = FIELD.pack(edit(expand(numerators, count)))
+    return Numerators.dense(cpu_target(), FIELD, words, count)
 
 
 def functional_value(functional: Any, tensor: Any, shape: Shape) -> Element:

@@ -26,7 +26,7 @@ from zkbench.kernels.launch import Target
 from zkbench.proof import ProofRejected
 from zkbench.protocols.hadamard import Hadamard
 from zkbench.protocols.linear import Linear
-from zkbench.protocols.matmul import MatMul
+from zkbench.protocols.matmul import MatMul, axes_of
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Statement, Sumcheck
 from zkbench.protocols.tlookup import Value
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -122,7 +122,7 @@ class LinearCase(Case):
     """acc = X W + b over a stack; without a bias, the matrix product alone."""
 
     name = "linear"
-    sizes: tuple[int, int, int, int] = (1, 1, 1, 1)  # layers, rows, d_in, d_out
+    sizes: tuple[int, Any, Any, Any] = (1, 1, 1, 1)  # layers; rows, d_in, d_out: also several axes
     x: tuple[int, ...] = ()
     w: tuple[int, ...] = ()
     bias: tuple[int, ...] | None = None
@@ -130,24 +130,24 @@ class LinearCase(Case):
 
     @classmethod
     def random(
-        cls, rng: Random, sizes: tuple[int, int, int, int], has_bias: bool = True
+        cls, rng: Random, sizes: tuple[int, Any, Any, Any], has_bias: bool = True
     ) -> LinearCase:
-        layers, rows, d_in, d_out = sizes
+        layers, rows, d_in, d_out = sizes[0], *(prod(axes_of(n)) for n in sizes[1:])
         x = random_int16(rng, layers * rows * d_in)
         w = random_int16(rng, layers * d_in * d_out)
         bias = [rng.randrange(-(2**40), 2**40) for _ in range(layers * d_out)]
         bias = bias if has_bias else [0] * len(bias)
-        products = matrix_products(x, w, *sizes)
+        products = matrix_products(x, w, layers, rows, d_in, d_out)
         rows_of = [i // d_out // rows * d_out + i % d_out for i in range(len(products))]
         result = tuple(a + bias[k] for a, k in zip(products, rows_of, strict=True))
         return cls(sizes=sizes, x=x, w=w, bias=tuple(bias) if has_bias else None, result=result)
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        layers, rows, d_in, d_out = self.sizes
-        shapes = {"x": (layers, rows, d_in), "w": (layers, d_in, d_out)}
-        bias = {} if self.bias is None else {"bias": (layers, d_out)}
-        return {**shapes, **bias, "result": (layers, rows, d_out)}
+        layers, (rows, d_in, d_out) = self.sizes[0], map(axes_of, self.sizes[1:])
+        shapes = {"x": (layers, *rows, *d_in), "w": (layers, *d_in, *d_out)}
+        bias = {} if self.bias is None else {"bias": (layers, *d_out)}
+        return {**shapes, **bias, "result": (layers, *rows, *d_out)}
 
     def bias_elements(self) -> list[Element]:
         """What is added; malicious provers add another bias than the one they sent."""
@@ -163,7 +163,8 @@ class LinearCase(Case):
         if self.bias is None:
             return MatMul(FIELD, *self.sizes).prove(transcript, target, x, w, claim)
         protocol = Linear(FIELD, *self.sizes)
-        return protocol.prove(transcript, target, x, w, self.bias_elements(), claim)
+        bias = target.to_device(FIELD.pack(self.bias_elements()))
+        return protocol.prove(transcript, target, x, w, bias, claim)
 
     def verify(self, transcript: VerifierTranscript) -> Any:
         tensors = {

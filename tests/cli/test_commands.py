@@ -14,6 +14,9 @@ import pytest
 from cli_case import BATCH, COMMITMENT, DIMS, commit, prove, verify, zkbench
 
 import zkbench as package
+from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import DEFAULT
+from zkbench.commitments.whir import Whir
 from zkbench.models.mlp import FloatMLP, IntegerMLP
 from zkbench.models.tensor_files import load_inputs
 
@@ -50,9 +53,28 @@ def test_secret_and_public_files(files):
 
 def test_commit_as_json(files):
     result = json.loads(commit("new", json=True).out)
-    assert set(result) == {"model", "commitment", "dims", "target", "seconds", "ranges"}
+    keys = {"model", "commitment", "dims", "scheme", "target", "seconds", "ranges"}
+    assert set(result) == keys
     assert result["dims"] == list(DIMS)
+    assert result["scheme"] == DEFAULT.to_json() == Whir().to_json()
     assert result["commitment"] == str(Path("new/commitment.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [({"scheme": "ligero"}, Ligero()), ({"johnson": True}, Whir(johnson=True))],
+)
+def test_commit_under_another_scheme(files, options, scheme):
+    """Everything after the commitment follows its scheme; proofs of two schemes do not mix."""
+    result = json.loads(commit("other", json=True, **options).out)
+    assert result["scheme"] == scheme.to_json()
+    assert prove(model="other").code == 0
+    done = verify("p", statement="s", commitment="other/commitment.json", json=True)
+    assert done.code == 0
+    assert json.loads(done.out)["soundness_bits"] >= 100
+    assert verify("p", statement="s").code == 1
+    labels = json.loads((files / "s").read_text())["labels"]
+    assert labels == json.loads((files / "statement.json").read_text())["labels"]
 
 
 def test_commit_twice_gives_the_same_and_keeps_other_files(files):

@@ -151,11 +151,49 @@ def _with_codeword(change) -> list:
     return [replace(data, rows=HashedRows(tree, codeword, *shape), commitment=commitment)]
 
 
-def test_committed_word_outside_the_decoding_radius():
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_committed_word_outside_the_decoding_radius(start):
+    """A third of the leaves is wrong, at either end or in the middle."""
+
     def corrupt(matrix):
-        matrix[1, : (1 << CODE.log_length) // 3] ^= np.uint64(1)
+        third = (1 << CODE.log_length) // 3
+        matrix[1, start * third : (start + 1) * third] ^= np.uint64(1)
 
     _rejected("a row contradicts", CASE.prove(_with_codeword(corrupt)))
+
+
+PAIR = Case.random(4, [{"a": (16, 8)}, {"b": (13, 12)}], scheme=SCHEME)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_commitment_of_two_outside_the_decoding_radius(which):
+    data = PAIR.commit()
+    codeword, shape = data[which].rows.matrix.copy(), (data[which].rows.num_words, 72)
+    assert data[which].rows.stride == shape[1]
+    codeword.reshape(shape)[2, 20:40] ^= np.uint64(1)
+    tree = tree_of(cpu_target(), codeword, CODE.log_length, *shape)
+    commitment = replace(data[which].commitment, root=tree.root)
+    rows = HashedRows(tree, codeword, *shape)
+    data[which] = replace(data[which], rows=rows, commitment=commitment)
+    _rejected("a row contradicts", PAIR.prove(data), PAIR)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("label", "match"),
+    [("column_values", "claims do not hold"), ("combined_column", "contradicts the column values")],
+)
+def test_one_wrong_message_of_two(label, match, which):
+    sent = []
+
+    def wrong(relay, words):
+        sent.append(label)
+        if len(sent) == which + 1:
+            words[0] = (int(words[0]) + 1) % FIELD.modulus
+        return words
+
+    _rejected(match, PAIR.prove(prover=_liar(**{label: wrong})), PAIR)
+    assert len(sent) == 2
 
 
 def test_committed_columns_swapped():

@@ -147,9 +147,10 @@ def test_an_oracle_of_another_vector(monkeypatch, case, entry):
 
 
 @pytest.mark.parametrize("entry", [0, 1])
+@pytest.mark.parametrize("start", [0, 2])
 @pytest.mark.parametrize("case", [ONE, TWO, ALL[3], ALL[4]])
-def test_a_corrupted_oracle(monkeypatch, case, entry):
-    """A third of the committed word is wrong, everything else honest."""
+def test_a_corrupted_oracle(monkeypatch, case, start, entry):
+    """The first or last third of the committed word is wrong, everything else honest."""
     size = case.scheme.schedule(6).rounds[entry].log_size
 
     def wrap(honest):
@@ -157,7 +158,9 @@ def test_a_corrupted_oracle(monkeypatch, case, entry):
             matrix = honest(*args, **options)
             if options.get("extension") and args[3] == 1 << size:
                 words = matrix.reshape(args[4], -1)
-                words[1, : words.shape[1] // 3] ^= np.uint64(1)
+                length = 2 << case.scheme.schedule(6).rounds[entry].log_length  # words of a column
+                third = length // 3
+                words[1, start * third : (start + 1) * third] ^= np.uint64(1)
             return matrix
 
         return encode
@@ -242,22 +245,26 @@ def _recommitted(data: Any, change: Any) -> Any:
     return replace(data, rows=HashedRows(tree, codeword, *shape), commitment=commitment)
 
 
+@pytest.mark.parametrize("start", [0, 2])
 @pytest.mark.parametrize("case", [ONE, IN_CLEAR, ALL[3]])
-def test_a_committed_word_outside_the_decoding_radius(case):
+def test_a_committed_word_outside_the_decoding_radius(case, start):
     def corrupt(matrix):
-        matrix[1, : matrix.shape[1] // 3] ^= np.uint64(1)
+        third = (2 << case.scheme.log_rows) // 3
+        matrix[1, start * third : (start + 1) * third] ^= np.uint64(1)
 
     data = [_recommitted(case.commit()[0], corrupt)]
     rejected(CLAIMS if case.scheme.num_rounds else ROW, case.prove(data), case)
 
 
-def test_a_small_committed_word_outside_the_decoding_radius():
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_small_committed_word_outside_the_decoding_radius(start):
     """The commitment that is stretched: its errors must count like those of the largest."""
+    data = TWO.commit()
 
     def corrupt(matrix):
-        matrix[0, : matrix.shape[1] // 3] ^= np.uint64(1)
+        third = (1 << data[1].commitment.code.log_length) // 3
+        matrix[0, start * third : (start + 1) * third] ^= np.uint64(1)
 
-    data = TWO.commit()
     assert data[1].commitment.code.log_rows < data[0].commitment.code.log_rows
     rejected(CLAIMS, TWO.prove([data[0], _recommitted(data[1], corrupt)]), TWO)
 

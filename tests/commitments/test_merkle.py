@@ -76,6 +76,10 @@ def test_wrong_rows_indices_and_roots_are_rejected():
     _rejects("root", rows=[rows[0] + bytes(8), rows[1], rows[2]])
     _rejects("root", indices=(2, 3, 16))
     _rejects("root", root=bytes(32))
+    for position, byte in enumerate(_tree().root):
+        changed = bytearray(_tree().root)
+        changed[position] = byte ^ 128
+        _rejects("root", root=bytes(changed))
     _rejects("match", rows=rows[:2])
     _rejects("match", indices=(3, 2, 17))
     _rejects("match", indices=(2, 2, 17))

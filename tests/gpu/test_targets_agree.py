@@ -16,7 +16,7 @@ from cases.openings import prove_openings
 from targets import get_target
 
 from zkbench.kernels.launch import Kernel, Scatter, cpu_target
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.tlookup import Lookup, multiplicities
 
 pytestmark = pytest.mark.gpu
@@ -32,7 +32,7 @@ class Launches:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.target, name)
-        if name not in ("map", "reduce", "scatter"):
+        if name not in ("map", "reduce", "scatter", "launch"):
             return attribute
 
         def counted(kernel: Any, *args: Any, **options: Any) -> Any:
@@ -62,13 +62,13 @@ def test_same_proof_when_everything_stays_on_the_gpu(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Odd and tiny launches, which otherwise run on the host."""
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", -1)
     assert_same_proof(SMALL[name], least_launches=3)
 
 
 def test_every_kernel_ran_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the families that these protocols use: none is left that only a CPU has run."""
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", -1)
     target = Launches()
     for case in SMALL.values():
         prove(case, target)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from cases.lookups import edited
 from inference_case import FEW_BITS, Case
 
 from zkbench.bench.timers import PhaseTimer
@@ -106,8 +108,12 @@ class BoldLogupStar(LogupStar):
             shifted = values.astype(np.int64) + self.table.offset
             inside = (shifted >= 0) & (shifted < self.table_size)
             kept_indices.append(np.where(inside, values, 0))
-            kept_weights.append((words.reshape(-1, 2) * inside[:, None]).reshape(-1))
+            kept_weights.append(edited(words, inside.size, partial(only, inside.reshape(-1))))
         return super()._push(target, kept_indices, kept_weights)
+
+
+def only(inside: np.ndarray, weights: list[Any]) -> list[Any]:
+    return [w if kept else 0 for w, kept in zip(weights, inside, strict=True)]
 
 
 class ForgedPush(BoldLogupStar):

@@ -20,7 +20,8 @@ from zkbench.inference import (
 from zkbench.kernels.launch import CpuTarget, cpu_target, target
 from zkbench.proof import ProofRejected
 
-FROZEN = Path(__file__).parents[1] / "fixtures" / "mlp-inference-v1"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+FROZEN = [FIXTURES / "mlp-inference-v1", FIXTURES / "mlp-inference-whir-v1"]
 RENEW = "python tests/fixtures/renew_mlp_inference.py"
 
 
@@ -56,14 +57,19 @@ def test_cpu_and_cuda(size):
     assert _prove(cpu_target(), *size) == _prove(gpu, *size)
 
 
-def _frozen():
-    public = read_commitment(FROZEN / "commitment.json")
-    statement = read_statement(FROZEN / "statement.json")
-    return public, statement, read_bytes(FROZEN / "proof")
+def _frozen(folder):
+    public = read_commitment(folder / "commitment.json")
+    statement = read_statement(folder / "statement.json")
+    return public, statement, read_bytes(folder / "proof")
 
 
-def test_frozen_proof_still_verifies():
-    public, statement, proof = _frozen()
+def _name(folder):
+    return folder.name
+
+
+@pytest.mark.parametrize("folder", FROZEN, ids=_name)
+def test_frozen_proof_still_verifies(folder):
+    public, statement, proof = _frozen(folder)
     try:
         verify_inference(proof, statement, public, minimum_bits=1)
     except ProofRejected as rejection:
@@ -73,12 +79,14 @@ def test_frozen_proof_still_verifies():
         )
 
 
-def test_frozen_proof_of_something_else():
-    public, statement, proof = _frozen()
+@pytest.mark.parametrize("folder", FROZEN, ids=_name)
+def test_frozen_proof_of_something_else(folder):
+    public, statement, proof = _frozen(folder)
     labels = (statement.labels + 1) % public.dims[-1]
     with pytest.raises(ProofRejected, match="another statement"):
         verify_inference(proof, replace(statement, labels=labels), public, minimum_bits=1)
 
 
-def test_fixtures_are_small():
-    assert sum(file.stat().st_size for file in FROZEN.iterdir()) < 150_000
+@pytest.mark.parametrize("folder", FROZEN, ids=_name)
+def test_fixtures_are_small(folder):
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 150_000

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from cases.lookups import edited
 from cheating import (
     NOT_IN_TABLE,
     PADDING,
@@ -22,6 +24,7 @@ from cheating import (
     exact_extension,
     forge,
     forward,
+    only,
     overflowing,
     rejected,
 )
@@ -226,10 +229,11 @@ class WithoutThem(BoldLogupStar):
     """Gives indices that point nowhere the weight 0: so they are not looked up at all."""
 
     def _numerators(self, target, gammas, claims):
-        tables = super()._numerators(target, gammas, claims)
-        for words, values in zip(tables, self.quotients, strict=True):
-            words.reshape(-1, 2)[values.reshape(-1) >= 1 << 15] = 0
-        return tables
+        honest = super()._numerators(target, gammas, claims)
+        return [
+            edited(numerators, values.size, partial(only, values.reshape(-1) < 1 << 15))
+            for numerators, values in zip(honest, self.quotients, strict=True)
+        ]
 
 
 def test_indices_left_out_of_the_lookup(monkeypatch):

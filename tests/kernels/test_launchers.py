@@ -12,7 +12,8 @@ from definitions import random_elements
 from zkbench.errors import UnusableInput
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels import contract, eq, launch, scatter
-from zkbench.kernels.launch import CpuTarget
+from zkbench.kernels.launch import CpuTarget, cpu_target
+from zkbench.kernels.numerators import Numerators
 
 COUNT = 10_001  # odd, and enough for every launcher to split
 
@@ -66,7 +67,8 @@ def test_histogram_is_the_same_on_two_threads(integers: np.ndarray) -> None:
 
 
 def test_push_forward_is_the_same_on_two_threads(words: np.ndarray, integers: np.ndarray) -> None:
-    run = lambda t: scatter.push_forward(t, FIELD, integers, COUNT, 500, words, 1000)  # noqa: E731
+    weights = Numerators.dense(cpu_target(), FIELD, words, COUNT)
+    run = lambda t: scatter.push_forward(t, FIELD, integers, COUNT, 500, weights, 1000)  # noqa: E731
     assert_threads_agree(run)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from cases.rounding import ArgMaxCase, RescaleCase
 
 from zkbench.kernels import contract
 from zkbench.kernels.launch import CpuTarget, cpu_target
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.tables import FunctionTable, Relu
 from zkbench.protocols.tlookup import Lookup, multiplicities
 
@@ -52,8 +53,19 @@ def test_hadamard(shape: Shape, factors: int) -> None:
 
 
 @pytest.mark.parametrize("has_bias", [False, True])
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (1, 3, 5, 2), (3, 1, 8, 1), (2, 4, 1, 7)], ids=str)
-def test_linear(sizes: tuple[int, int, int, int], has_bias: bool) -> None:
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (1, 1, 1, 1),
+        (1, 3, 5, 2),
+        (3, 1, 8, 1),
+        (2, 4, 1, 7),
+        (2, (3, 2), 5, (3, 4)),  # rows in blocks, outputs in heads
+        (2, (2, 2), (3, 5), 3),
+    ],
+    ids=str,
+)
+def test_linear(sizes: tuple[int, Any, Any, Any], has_bias: bool) -> None:
     assert_complete(LinearCase.random(Random(str(sizes)), sizes, has_bias))
 
 
@@ -97,7 +109,7 @@ def test_large_axes_have_their_eq_tables_split(name: str, monkeypatch: pytest.Mo
     """An axis is weighted by one table or by two; the proof is the same."""
     case = SMALL[name]
     expected = prove(case, cpu_target())
-    monkeypatch.setattr(sumcheck, "_WHOLE_TABLE_BITS", 1)
+    monkeypatch.setattr(statements, "_WHOLE_TABLE_BITS", 1)
     assert prove(case, cpu_target()) == expected
 
 
@@ -109,7 +121,7 @@ def test_the_last_rounds_in_one_call(
     """However many rounds the tail kernel runs, none included, the proof is the same."""
     case = SMALL[name]
     expected = prove(case, cpu_target())
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", tail_variables)
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", tail_variables)
     assert prove(case, CpuTarget(1)) == expected
 
 

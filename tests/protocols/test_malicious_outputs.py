@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from cases.case import FIELD, changed, reason_of_rejection
-from cases.lookups import LogupStarCase
+from cases.lookups import LogupStarCase, edited
 from definitions import Element, random_elements, total
 
 from zkbench.kernels.launch import Array, Target
+from zkbench.kernels.numerators import Numerators
 from zkbench.protocols import logup_star
 from zkbench.protocols.gkr import Tree
 from zkbench.protocols.logup_star import LogupStar
@@ -50,7 +52,7 @@ class LyingPush(LogupStarCase):
 
     @property
     def protocol(self) -> LogupStar:
-        return LyingLogupStar(FIELD, self.table, self.shapes, self.delta)
+        return LyingLogupStar(FIELD, self.table, self.shapes, delta=self.delta)
 
 
 @pytest.mark.parametrize("tensor", [0, 1])
@@ -115,10 +117,10 @@ class OtherColumns(LogupStar):
 class OtherWeights(LogupStar):
     """The numerators of the first index tensor are not the weights of its claims."""
 
-    def _numerators(self, target: Target, gammas: Any, claims: Any) -> list[Array]:
+    def _numerators(self, target: Target, gammas: Any, claims: Any) -> list[Numerators]:
         first, *rest = super()._numerators(target, gammas, claims)
-        values = FIELD.unpack(first)
-        return [FIELD.pack([values[0] + 1, *values[1:]]), *rest]
+        other = edited(first, prod(self.shapes[0]), lambda values: [values[0] + 1, *values[1:]])
+        return [other, *rest]
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def test_a_table_with_another_entry() -> None:
 class FittedVector(LogupStar):
     """Commits to a vector that fits the claims, and holds the pushed-forward one in the tree."""
 
-    def _numerators(self, target: Target, gammas: Any, claims: Any) -> list[Array]:
+    def _numerators(self, target: Target, gammas: Any, claims: Any) -> list[Numerators]:
         joined = [gamma * claim.value for gamma, claim in zip(gammas, claims, strict=True)]
         object.__setattr__(self, "claimed", total(joined))
         return super()._numerators(target, gammas, claims)

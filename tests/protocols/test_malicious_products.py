@@ -15,7 +15,7 @@ from definitions import Element, mle
 
 from zkbench.kernels.launch import Target, cpu_target
 from zkbench.proof import Message, Proof, ProofRejected
-from zkbench.protocols import sumcheck
+from zkbench.protocols import statements
 from zkbench.protocols.sumcheck import Axis, Statement, Sumcheck
 from zkbench.transcript import VerifierTranscript
 
@@ -47,7 +47,7 @@ class OneRoundWrong(SumcheckCase):
 def test_a_wrong_round_polynomial(
     summed: tuple[bool, bool], degree: int, round: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sumcheck, "_TAIL_VARIABLES", -1)  # every round is the statement's
+    monkeypatch.setattr(statements, "_TAIL_VARIABLES", -1)  # every round is the statement's
     case = SumcheckCase.random(Random(1), (3, 5), degree, summed)
     for value in range(degree):
         prover = OneRoundWrong(

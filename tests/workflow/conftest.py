@@ -10,8 +10,16 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from synthetic_records import make_inferences, make_matmuls, make_record, make_sweep
+from synthetic_records import (
+    make_ceilings,
+    make_commitments,
+    make_inferences,
+    make_matmuls,
+    make_record,
+    make_sweep,
+)
 
+from zkbench.bench.ceilings import write_ceilings
 from zkbench.bench.records import Record, write_records
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +71,8 @@ def records() -> list[Record]:
     for target, speed in (("cpu", 1), ("cuda", 200)):
         made += make_sweep("tlookup", target, 5e6 * speed)
         made += make_sweep("tlookup_inverses", target, 3e6 * speed)
-        made += make_sweep("commitment", target, 8e6 * speed)
+        made += make_commitments(target, 8e6 * speed)
+        made += make_sweep("relu", target, 2e6 * speed)
         made += make_matmuls(target, 5e9 * speed)
         made += make_inferences(target)
     return made
@@ -74,6 +83,15 @@ def records_file(records: list[Record], tmp_path_factory: pytest.TempPathFactory
     path = tmp_path_factory.mktemp("records") / "records.jsonl"
     write_records(path, records)
     return path
+
+
+@pytest.fixture(scope="session")
+def ceilings_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("ceilings")
+    files = [folder / "ceilings-cpu.json", folder / "ceilings-cuda.json"]
+    for path, target, speed in zip(files, ("cpu", "cuda"), (1, 200), strict=True):
+        write_ceilings(path, make_ceilings(target, speed))
+    return files
 
 
 @pytest.fixture(scope="session")

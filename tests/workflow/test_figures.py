@@ -6,45 +6,76 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image
-from synthetic_records import make_record
+from synthetic_records import (
+    make_commitments,
+    make_inferences,
+    make_matmuls,
+    make_record,
+    make_sweep,
+)
 
 from zkbench.bench.records import write_records
 
 PUBLISHED = Path("results/published/protocols.csv")
+OPERATIONS = Path("experiments/operations.csv")
 DRAWN_FROM = {
     "proving_time": ("records",),
     "tlookup": ("records", "published"),
     "matmul": ("records",),
     "commitment": ("records", "published"),
+    "proof_size": ("records",),
+    "verifier_time": ("records",),
+    "memory": ("records",),
+    "phases": ("records",),
+    "roofline": ("records", "operations", "ceilings"),
     "accuracy": ("accuracy",),
 }
 
 
 @pytest.fixture(scope="module")
-def inputs(script, records_file, digits, tmp_path_factory) -> dict[str, Path]:
+def inputs(script, records_file, ceilings_files, digits, tmp_path_factory) -> dict[str, list[Path]]:
     accuracy = tmp_path_factory.mktemp("accuracy") / "accuracy.csv"
     script("accuracy.py", "--digits", digits, "--shifts", 4, 8, 14, "--out", accuracy)
-    return {"records": records_file, "published": PUBLISHED, "accuracy": accuracy}
+    single = {"records": records_file, "published": PUBLISHED, "operations": OPERATIONS}
+    single["accuracy"] = accuracy
+    return {key: [path] for key, path in single.items()} | {"ceilings": ceilings_files}
+
+
+def words_of(name: str, inputs: dict[str, list[Path]]) -> list[object]:
+    return [word for key in DRAWN_FROM[name] for word in (f"--{key}", *inputs[key])]
 
 
 @pytest.mark.parametrize("name", DRAWN_FROM)
 def test_a_figure_is_drawn_as_pdf_and_png(script, inputs, tmp_path, name) -> None:
-    arguments = [word for key in DRAWN_FROM[name] for word in (f"--{key}", inputs[key])]
-    script(f"figures/{name}.py", *arguments, "--out", tmp_path / name)
+    script(f"figures/{name}.py", *words_of(name, inputs), "--out", tmp_path / name)
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     pixels = image.imread(tmp_path / f"{name}.png")
     assert pixels.shape[1] >= 1000
     assert np.mean(pixels[..., :3].min(axis=-1) < 0.9) > 0.01, "the figure is blank"
 
 
-def test_a_figure_without_data_is_not_drawn(command, tmp_path) -> None:
-    records = tmp_path / "records.jsonl"
-    write_records(records, [make_record("hadamard", {"log_values": 20})])
-    arguments = ("--records", records, "--out", tmp_path / "matmul")
-    done = command("experiments/figures/matmul.py", *arguments)
+FROM_RECORDS = [name for name, keys in DRAWN_FROM.items() if "accuracy" not in keys]
+
+
+@pytest.mark.parametrize("name", FROM_RECORDS)
+def test_a_figure_is_drawn_from_what_one_machine_has(script, inputs, tmp_path, name) -> None:
+    """No GPU, one size of each benchmark, one scheme."""
+    some = [make_inferences()[0], make_sweep("tlookup", "cpu", 1e6)[0], make_matmuls("cpu", 1e9)[0]]
+    write_records(tmp_path / "records.jsonl", [*some, make_commitments("cpu", 1e6)[0]])
+    fewer = inputs | {"records": [tmp_path / "records.jsonl"], "ceilings": inputs["ceilings"][:1]}
+    script(f"figures/{name}.py", *words_of(name, fewer), "--out", tmp_path / name)
+    assert (tmp_path / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize("name", FROM_RECORDS)
+def test_a_figure_without_its_records_says_so(command, inputs, tmp_path, name) -> None:
+    write_records(tmp_path / "records.jsonl", [make_record("rescale", {"log_values": 20})])
+    without = inputs | {"records": [tmp_path / "records.jsonl"]}
+    words = words_of(name, without)
+    done = command(f"experiments/figures/{name}.py", *words, "--out", tmp_path / name)
     assert done.returncode == 1
-    assert "there are no records of matrix products to draw" in done.stderr
-    assert not (tmp_path / "matmul.pdf").exists()
+    assert done.stderr.startswith("there are no records of ")
+    assert not (tmp_path / f"{name}.pdf").exists()
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,25 @@ def test_the_protocol_table_has_every_record_but_inferences(
     assert set(table["parameters"]) >= {"log_values=20 log_table=16", "log_values=20"}
 
 
+def test_the_roofline_table_sets_what_is_achieved_against_both_ceilings(
+    script, records_file, ceilings_files, tmp_path
+) -> None:
+    words = ("--records", records_file, "--operations", "experiments/operations.csv")
+    words += ("--ceilings", *ceilings_files)
+    script("tables/roofline.py", *words, "--out", tmp_path / "roofline")
+    table = pd.read_csv(tmp_path / "roofline.csv")
+    assert list(table["phase"]) == 2 * ["commit", "open", "lookup"]
+    lower = table[["arithmetic_values_per_s", "memory_values_per_s"]].min(axis=1)
+    np.testing.assert_allclose(table["share"], table["values_per_s"] / lower)
+
+
+def test_the_table_of_ceilings_has_medians(script, ceilings_files, tmp_path) -> None:
+    script("tables/ceilings.py", "--ceilings", *ceilings_files, "--out", tmp_path / "ceilings")
+    table = pd.read_csv(tmp_path / "ceilings.csv").set_index("target")
+    assert table.loc["cpu", "copy"] == 12e9
+    assert table.loc["cuda", "compression"] == pytest.approx(4e9)
+
+
 def test_published_throughput_is_that_of_the_sources(script, tmp_path) -> None:
     inputs = ("--published", PUBLISHED / "protocols.csv")
     script("tables/published.py", *inputs, "--out", tmp_path / "published")

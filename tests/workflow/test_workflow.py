@@ -39,7 +39,8 @@ def test_the_graph_leads_from_training_to_the_report(snakemake) -> None:
     assert [rule for rule in RULES if rule not in counts] == []
     assert counts["prove"] == counts["verify"] == counts["inference"] == str(len(CONFIG["batches"]))
     figures = [rule for rule in counts if rule.startswith("figure_")]
-    assert len(figures) == 5
+    assert len(figures) == 10
+    assert counts["ceilings"] == "1"
 
 
 def test_what_was_measured_elsewhere_is_collected(snakemake) -> None:
@@ -122,7 +123,7 @@ def test_the_report_has_tables_figures_origin_and_what_was_not_run(
     assert "**not zero-knowledge**" in text
     assert (tmp_path / "digits.md").read_text().strip() in text
     assert "](figures/proving_time.png)" in text
-    assert "* relu on cpu, 3 rows: " in text
+    assert "* rescale on cpu, 3 rows: " in text
     assert "tlookup_inverses on cpu" not in text
     assert "NVIDIA H100 80GB HBM3" in text
     assert "0123456789abcdef" in text

@@ -6,16 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.bench.protocol_case import (
-    FIELD,
-    LOG_VALUES,
-    MAX,
-    MIN,
-    SCHEME,
-    InputClaim,
-    ProtocolCase,
-    extension,
-)
+from zkbench.bench.inputs import FIELD, Input, MaskedBlocks, extension
+from zkbench.bench.protocol_case import LOG_VALUES, MAX, MIN, InputClaim, ProtocolCase
 from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import AxisWeights, Claim
@@ -39,21 +31,21 @@ def _counts(values: np.ndarray, size: int) -> np.ndarray:
 
 
 class _LookupCase(ProtocolCase):
-    """2^log_values values below 2^log_table, each found in the table of all of these."""
+    """2^log_values values below 2^log_table (`MaskedBlocks`), found in the table of all of these."""
 
-    limits = {"log_values": LOG_VALUES, "log_table": (1, 16)}
+    limits = {"log_values": (0, 32), "log_table": (1, 16)}
 
     def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
         super().__init__(params, target, seed)
         self.values, self.size = 1 << self.params["log_values"], 1 << self.params["log_table"]
         self.lookup = Lookup(self.size, ((self.values,),))
 
-    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        values = rng.integers(0, self.size, self.values, dtype=np.uint16)
-        return {"values": values, "multiplicities": _counts(values, self.size)}
+    def draw(self, rng: np.random.Generator) -> dict[str, Input]:
+        self.blocks = MaskedBlocks.draw(rng, self.params["log_values"], self.params["log_table"])
+        return {"values": self.blocks, "multiplicities": self.blocks.counts()}
 
     def prepare(self) -> None:
-        self.lookers = self.where.to_device(self.inputs["values"])
+        self.lookers = self.where.to_device(self.blocks.array())
 
     def count(self, timer: PhaseTimer) -> np.ndarray:
         with timer.phase("witness"):
@@ -107,7 +99,7 @@ class TLookupInversesCase(_LookupCase):
         with timer.phase("lookups"):
             claims = self.protocol.prove(transcript, self.where, self.lookers, counts, commit)
         with timer.phase("opening"):
-            SCHEME.prove(transcript, self.where, [(committed[0], claims.columns)])
+            self.scheme.prove(transcript, self.where, [(committed[0], claims.columns)])
 
     def run_verifier(self, transcript: VerifierTranscript) -> list[InputClaim]:
         committed: list[Commitment] = []
@@ -117,7 +109,7 @@ class TLookupInversesCase(_LookupCase):
             committed.append(self.receive_commitment(transcript, shapes))
 
         claims = self.protocol.verify(transcript, receive)
-        SCHEME.verify(transcript, [(committed[0], claims.columns)])
+        self.scheme.verify(transcript, [(committed[0], claims.columns)])
         return [
             InputClaim("values", claims.looker),
             InputClaim("multiplicities", claims.multiplicities),
@@ -239,7 +231,7 @@ class ReluCase(ProtocolCase):
         with timer.phase("lookups"):
             claims = self.protocol.prove(transcript, self.where, [self.indices], claim, commit)
         with timer.phase("opening"):
-            SCHEME.prove(transcript, self.where, [(committed[0], self._on_pushed(claims))])
+            self.scheme.prove(transcript, self.where, [(committed[0], self._on_pushed(claims))])
 
     def run_verifier(self, transcript: VerifierTranscript) -> list[InputClaim]:
         committed: list[Commitment] = []
@@ -250,7 +242,7 @@ class ReluCase(ProtocolCase):
         point = self.draw_point(transcript, self.shape)
         (value,) = transcript.receive("claim", 1)
         claims = self.protocol.verify(transcript, self._claim(point, value), receive)
-        SCHEME.verify(transcript, [(committed[0], self._on_pushed(claims))])
+        self.scheme.verify(transcript, [(committed[0], self._on_pushed(claims))])
         return [InputClaim("values", claims.indices[0])]
 
     def soundness_terms(self) -> list[Term]:

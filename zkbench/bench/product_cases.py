@@ -10,15 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.bench.protocol_case import (
-    FIELD,
-    LOG_VALUES,
-    MAX,
-    MIN,
-    InputClaim,
-    ProtocolCase,
-    extension,
-)
+from zkbench.bench.inputs import FIELD, extension
+from zkbench.bench.protocol_case import LOG_VALUES, MAX, MIN, InputClaim, ProtocolCase
 from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Value
@@ -44,13 +37,14 @@ class MatMulCase(ProtocolCase):
     def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
         super().__init__(params, target, seed)
         layers, rows, d_in, d_out = (self.params[key] for key in self.limits)
-        self.protocol = MatMul(FIELD, layers, rows, d_in, d_out)
+        self.sizes = layers, rows, d_in, d_out
+        self.protocol = MatMul(FIELD, *self.sizes)
         self.values = layers * rows * d_in * d_out  # multiply-adds
         self.shape = (layers, rows, d_out)
 
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        p = self.protocol
-        shapes = {"inputs": (p.layers, p.rows, p.d_in), "weights": (p.layers, p.d_in, p.d_out)}
+        layers, rows, d_in, d_out = self.sizes
+        shapes = {"inputs": (layers, rows, d_in), "weights": (layers, d_in, d_out)}
         return {
             name: rng.integers(MIN, MAX + 1, shape, dtype=np.int16)
             for name, shape in shapes.items()
@@ -62,17 +56,17 @@ class MatMulCase(ProtocolCase):
 
     def _product_at(self, point: tuple[tuple[Element, ...], ...]) -> Element:
         """The product's extension: a sum over layers and d_in, without the product itself."""
-        p, (at_layer, at_row, at_out) = self.protocol, point
-        rows = eq.eq_table(self.where, FIELD, at_row, p.rows)
-        outs = eq.eq_table(self.where, FIELD, at_out, p.d_out)
+        (layers, num_rows, d_in, d_out), (at_layer, at_row, at_out) = self.sizes, point
+        rows = eq.eq_table(self.where, FIELD, at_row, num_rows)
+        outs = eq.eq_table(self.where, FIELD, at_out, d_out)
         factors = (
-            contract(self.where, FIELD, self.x, p.layers, p.rows, p.d_in, rows),
-            contract(self.where, FIELD, self.w, p.layers * p.d_in, p.d_out, 1, outs),
+            contract(self.where, FIELD, self.x, layers, num_rows, d_in, rows),
+            contract(self.where, FIELD, self.w, layers * d_in, d_out, 1, outs),
         )
         left, right = (FIELD.unpack(self.where.to_host(table)) for table in factors)
         total = FIELD.element(0)
-        for layer in range(p.layers):
-            inside = range(layer * p.d_in, (layer + 1) * p.d_in)
+        for layer in range(layers):
+            inside = range(layer * d_in, (layer + 1) * d_in)
             row = sum((left[k] * right[k] for k in inside), FIELD.element(0))
             total = total + eq.eq_at(at_layer, layer) * row
         return total

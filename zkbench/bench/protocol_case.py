@@ -1,12 +1,13 @@
 """What the microbenchmarks of protocols share: parameters, inputs, statement and verification.
 
-The inputs are public and follow from the parameters and the seed, which stand in the proof's
-header. A transcript absorbs that first, so no challenge comes before what it must depend on.
+The inputs are public and follow from the parameters and the seed (NumPy's PCG64), which stand in
+the proof's header. A transcript absorbs that first, so no challenge comes before what it must depend
+on.
 
 A protocol ends in claims about its inputs. In a model these are claims on commitments; here the
-verifier compares them with the inputs. That costs as much as reading the inputs and is no part of
-the protocol, so it is done once for each proof that a case is given: in the runner it falls into
-the cold verification, and warm ones time the protocol's verifier alone.
+verifier compares them with the inputs. That is no part of the protocol, so it is done once for each
+proof that a case is given: in the runner it falls into the cold verification, and warm ones time
+the protocol's verifier alone. It costs as much as reading the inputs, or less (`inputs`).
 """
 
 from __future__ import annotations
@@ -17,46 +18,56 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zkbench.bench.inputs import FIELD, Input, extension
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Value
 from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.ligero import Ligero
+from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
-from zkbench.fields import GOLDILOCKS
-from zkbench.kernels.launch import Array, Target, cpu_target
+from zkbench.kernels.launch import Array
 from zkbench.kernels.launch import target as find_target
 from zkbench.proof import Proof, ProofRejected
-from zkbench.protocols.evaluate import extension_of_integers
 from zkbench.protocols.gkr import Shape, depth
 from zkbench.protocols.sumcheck import split_point
 from zkbench.security import Term, total_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-FIELD = GOLDILOCKS
-SCHEME = Ligero(FIELD)
 LOG_VALUES = (0, 30)  # limits of the parameter log_values
 MIN, MAX = -(1 << 15), (1 << 15) - 1  # of signed inputs
-Limits = Mapping[str, tuple[int, int]]
+# Of each parameter the least and the largest integer, or the words it may be.
+Limits = Mapping[str, tuple[int, int] | tuple[str, ...]]
 
 
 def read_params(benchmark: str, params: Any, limits: Limits) -> dict[str, Any]:
-    """The parameters, all of them integers within their limits; raises UnusableInput."""
+    """The parameters, all of them within their limits; raises UnusableInput."""
     known = ", ".join(limits)
     if not isinstance(params, dict):
         raise UnusableInput(f"{benchmark}: the parameters must be an object with {known}")
     for key in params:
         if key not in limits:
             raise UnusableInput(f"{benchmark}: unknown parameter {key}; known: {known}")
-    for key, (low, high) in limits.items():
+    for key, limit in limits.items():
         if key not in params:
             raise UnusableInput(f"{benchmark}: the parameter {key} is missing")
-        if type(params[key]) is not int or not low <= params[key] <= high:
+        if not _is_within(params[key], limit):
             raise UnusableInput(
-                f"{benchmark}: {key} must be an integer from {low} to {high}, not {params[key]!r}"
+                f"{benchmark}: {key} must be {_in_words(limit)}, not {params[key]!r}"
             )
     return dict(params)
+
+
+def _is_within(value: Any, limit: tuple[Any, ...]) -> bool:
+    if isinstance(limit[0], str):
+        return value in limit
+    return type(value) is int and limit[0] <= value <= limit[1]
+
+
+def _in_words(limit: tuple[Any, ...]) -> str:
+    if isinstance(limit[0], str):
+        return " or ".join(limit)
+    return f"an integer from {limit[0]} to {limit[1]}"
 
 
 @dataclass(frozen=True)
@@ -67,50 +78,26 @@ class InputClaim:
     claim: Value
 
 
-def evaluate(
-    where: Target, values: Array, shape: Shape, point: Sequence[Sequence[Element]]
-) -> Element:
-    """The extension of integers below 2^16 in magnitude on a target, one point an axis."""
-    if len(shape) == 1:  # two axes need two short tables instead of a long one
-        half = depth(shape) // 2
-        if shape[0] % (1 << half) == 0:
-            shape = (shape[0] >> half, 1 << half)
-            point = (point[0][half:], point[0][:half])
-    return extension_of_integers(where, FIELD, values, shape, point)
-
-
-def extension(values: np.ndarray, point: Sequence[Sequence[Element]]) -> Element:
-    """The extension of integers below 2^32 in magnitude on the host, one point an axis."""
-    if values.dtype.itemsize <= 2:
-        return _evaluate_on_host(values, point)
-    low, high = (_evaluate_on_host(part, point) for part in (values & 0xFFFF, values >> 16))
-    return low + (1 << 16) * high
-
-
-def _evaluate_on_host(values: np.ndarray, point: Sequence[Sequence[Element]]) -> Element:
-    """Integers below 2^16; always as int32, for one compiled kernel to do."""
-    return evaluate(cpu_target(), values.astype(np.int32).reshape(-1), values.shape, point)
-
-
 class ProtocolCase:
     """One protocol on seeded inputs; a `Case` once the methods that raise are written.
 
-    Class attributes: ``benchmark``, and ``limits``, the least and the largest value of each
-    parameter.
+    Class attributes: ``benchmark``, and ``limits``, what each parameter may be. ``scheme`` is the
+    commitment scheme of what a protocol commits to.
     """
 
     benchmark: str
     limits: ClassVar[Limits]
     params: dict[str, Any]
     values: int
-    inputs: dict[str, np.ndarray]
+    inputs: dict[str, Any]  # of `Input`s
+    scheme: Scheme = DEFAULT
 
     def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
         self.params = read_params(self.benchmark, params, self.limits)
         self.target, self.seed, self.field = target, seed, FIELD.name
         self._compared: set[bytes] = set()
 
-    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator) -> Mapping[str, Input]:
         """The public inputs by name, in their shapes."""
         raise NotImplementedError
 
@@ -133,16 +120,16 @@ class ProtocolCase:
         """The statement: it names the inputs, by parameters and seed, and the protocol."""
         return {
             "benchmark": self.benchmark,
-            "commitment": SCHEME.to_json(),
+            "commitment": self.scheme.to_json(),
             "field": self.field,
             "params": self.params,
             "seed": self.seed,
-            "version": 1,
+            "version": 2,
         }
 
     def setup_verifier(self) -> None:
         """Make the public inputs."""
-        self.inputs = self.draw(np.random.Generator(np.random.PCG64(self.seed)))
+        self.inputs = dict(self.draw(np.random.Generator(np.random.PCG64(self.seed))))
 
     def setup(self) -> None:
         self.where = find_target(self.target)
@@ -196,18 +183,16 @@ class ProtocolCase:
     def commit(
         self, transcript: ProverTranscript, tensors: dict[str, Array], shapes: Mapping[str, Shape]
     ) -> ProverData:
-        data = SCHEME.commit(self.where, tensors, shapes)
+        data = self.scheme.commit(self.where, tensors, shapes)
         transcript.send_bytes("root", data.commitment.root)
         return data
 
     def receive_commitment(
         self, transcript: VerifierTranscript, shapes: Mapping[str, Shape]
     ) -> Commitment:
-        return SCHEME.commitment(transcript.receive_bytes("root", 32), shapes)
+        return self.scheme.commitment(transcript.receive_bytes("root", 32), shapes)
 
     def opening_terms(self, shapes: Mapping[str, Shape], num_claims: int) -> list[Term]:
         num_values = Layout.of(shapes).num_values
-        return [
-            Term(f"opening: {name}", bits)
-            for name, bits in SCHEME.soundness_terms(num_values, num_claims)
-        ]
+        terms = self.scheme.opening_terms({"committed": (num_values, num_claims)})
+        return [Term(name, bits) for name, bits in terms]

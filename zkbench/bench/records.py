@@ -133,8 +133,9 @@ def flatten(record: Record) -> dict[str, Any]:
     `prove_s_*` and `verify_s_*` with min, q1, median, q3 and max of the warm samples in
     seconds; `values_per_s` (values / median); `cold_prove_s`, `cold_verify_s`;
     `phase_<name>_s` (medians) and `phase_other_s`, what they leave of the median proving
-    time; `param_<name>`, `extra_<name>`; `host_peak_bytes`, `device_peak_bytes`; provenance as
-    `git_commit`, `git_dirty`, `cpu_model`, `cpu_threads`, `gpu_name`, `time` and so on.
+    time; `verify_cores` (None if unknown); `param_<name>`, `extra_<name>`; `host_peak_bytes`,
+    `device_peak_bytes`; provenance as `git_commit`, `git_dirty`, `cpu_model`, `cpu_threads`,
+    `gpu_name`, `time` and so on.
     """
     plain = (*SAME_RUN, "benchmark", "target", "field", "values", "proof_bytes")
     row: dict[str, Any] = {key: record[key] for key in plain}
@@ -142,6 +143,7 @@ def flatten(record: Record) -> dict[str, Any]:
     row |= {f"param_{key}": value for key, value in record["params"].items()}
     row |= _times(record)
     row |= _phases(record, row["prove_s_median"]) | record["memory"]
+    row["verify_cores"] = record.get("verifier", {}).get("cores")
     row |= {f"extra_{key}": value for key, value in record["extra"].items()}
     return row | _origin(record["provenance"])
 

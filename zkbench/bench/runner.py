@@ -106,7 +106,7 @@ def _require_same(proof: bytes, first: bytes) -> None:
 
 
 def verify_elsewhere(job: dict[str, Any], proof: bytes) -> dict[str, Any]:
-    """Verify in a fresh Python process which sees no GPU; return its samples."""
+    """Verify in a fresh Python process on one core, which sees no GPU; return its samples."""
     with tempfile.TemporaryDirectory(prefix="zkbench-") as folder:
         job_file, proof_file = Path(folder, "job.json"), Path(folder, "proof")
         job_file.write_text(json.dumps(job))
@@ -128,7 +128,8 @@ def _run_verifier(job_file: Path, proof_file: Path) -> subprocess.CompletedProce
 
 def _verifier_environment() -> dict[str, str]:
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
+    one_thread = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""} | one_thread
 
 
 def _verdict(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -165,6 +166,7 @@ def make_record(case: Case, proven: Proven, verdict: dict[str, Any]) -> Record:
         "soundness_bits": case.soundness_bits(),
         "zero_knowledge": False,
         "verified": verdict["verified"],
+        "verifier": {"cores": verdict["cores"]},
         "machine": machine_id(case.target),
         "provenance": collect_provenance(),
         "extra": extra() if extra else {},

@@ -16,14 +16,21 @@ X^(2^s), of degree below 2^k_i in it. Hence the long word is near its code exact
 and what it decodes to is the short one's, stretched. This uses the unique decoding radius, in which
 the commitments' own codes always are, whatever radius the rounds of WHIR use.
 
+Combining with eq(tau, i) is folding words of the long code (``proximity``): unless tau is bad, L's
+word is near only if all stretched words agree with codewords in the same places, so each L_i is what
+its own tree decodes to. A query is a uniform leaf of the longest tree, hence, shortened, a uniform
+one of every other; those that fall on one leaf are opened once and count one by one.
+
  a. challenge beta; sumcheck of sum_i beta^i <L_i', eq(z_i)>, where eq(z_i) is constant in the s low
     variables, so that the claim is still sigma_i; it ends at a point r of k variables;
  b. the prover sends u_i = L_i~(r_s, ...), and the verifier checks the sumcheck's last value;
  c. a proof of work, if one is needed; challenge tau; L = sum_i eq(tau, i) L_i', and
     <L, eq(r)> = sum_i eq(tau, i) prod_{j < s} (1 - r_j) u_i is left.
 
-For one commitment nothing is sent or drawn. Soundness: ``soundness_terms``; the challenges tau add
-folding steps to those of rho (``reduction``). Prover: about 6 2^k_i multiplications in E.
+What c combines are the values L_i'~(r), u_i times its factors: where a factor is zero, u_i is free
+and means nothing. For one commitment nothing is sent or drawn. Soundness: ``soundness_terms``; the
+challenges tau add folding steps to those of rho (``reduction``). Prover: about 6 2^k_i
+multiplications in E.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 Claimed: for every commitment, sum over entries of w_i[e] tensor_i[e] = value_i for all its claims.
 
 The caller must have sent or bound every root (``transcript.send_bytes("root", ...)`` or ``bind``)
-before the first challenge that a claim depends on, and has checked that the commitments are the
-ones it means. Nothing is bound twice here.
+before the first challenge that a claim depends on, and all that the claims are made of, the scheme's
+parameters among it, before the opening: a value that is not bound can be chosen to fit the challenge
+that combines the claims. It has checked that the commitments are the ones it means. Nothing is bound
+twice here.
 
 For every commitment, the claims become one claim on a combination L of its columns (``reduction``),
 and the prover sends L, 2^k elements of E. Then, once for all commitments, a proof of work; the

@@ -8,6 +8,12 @@ Folding combines u_0 + r u_1, words of a code or of an interleaved code. If more
 combination does. For interleaved words of E this is the statement for single words over a field K
 above E: symbols are vectors over E, thus elements of K, and the points stay in E. The number of bad
 challenges does not grow with K, so the length that counts is the code's, not the folded vector's.
+Coefficients eq(r_1 ... r_s, c) fold 2^s words in s such steps, pair by pair: s times as many bad
+challenges, whatever the number of words; words that are not there are zero words.
+
+Queries are drawn with repetitions, and those that differ are opened: that all rows drawn look right
+and that all opened ones do is the same event. Words at a distance of exactly the radius count as
+near; a far one, or a second codeword beside a near one, differs in more than radius * length places.
 
 Sources: Ben-Sasson, Carmon, Ishai, Kopparty, Saraf (JACM 2023) and Diamond and Gruen (ePrint
 2024/1351) for unique decoding; BCHKS (ePrint 2025/2055, theorem 1.5) and Bordage et al. (ePrint
@@ -52,8 +58,10 @@ class Radius:
         """Challenges of one folding step that may bring a far word of this length near."""
         if self.multiplicity is None:
             return 2.0**log_length
-        power = 2 * (self.multiplicity + 0.5) ** 5
-        return power / (3 * self._root_rate**3) * 2.0**log_length
+        shifted, rate = self.multiplicity + 0.5, self._root_rate**2
+        radius = 1 - 2.0**-self.bits_a_query
+        power = 2 * shifted**5 + 3 * shifted * radius * rate
+        return power / (3 * rate * self._root_rate) * 2.0**log_length + self.list_size
 
     def queries(self, bits: float) -> int:
         """Positions to ask for so that a word outside the radius passes with 2^-bits."""

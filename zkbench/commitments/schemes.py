@@ -9,6 +9,7 @@ from zkbench.commitments.ligero import Ligero, ligero_from_json
 from zkbench.commitments.whir import Whir, whir_from_json
 
 Scheme = Ligero | Whir
+DEFAULT = Whir()
 
 _READERS: dict[str, Callable[[Any, type[Exception]], Scheme]] = {
     "ligero": ligero_from_json,

@@ -35,7 +35,9 @@ from zkbench.kernels import eq
 from zkbench.kernels.contract import contract, kind_of
 from zkbench.kernels.functional import kernels as functional_kernels
 from zkbench.kernels.launch import Array, cpu_target
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, Tail, num_variables
+from zkbench.protocols.axes import Axis, num_variables
+from zkbench.protocols.statements import ProductStatement, Tail
+from zkbench.protocols.sumcheck import Sumcheck
 from zkbench.transcript import ProverTranscript
 
 Element = Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,9 @@ class Field:
     element: type[QuadraticElement]
     base: Arithmetic
     ext: Arithmetic
+    coset_dft: Callable[[int], Any] | None = None
+    """log R -> CUDA function (x, powers) of tuples of base-field words, if the field has a fast one:
+    sum_e x_e c^e w^(e q) for q < R in bit-reversed order, powers c, ..., c^(R-1); log R <= 4."""
 
     @property
     def bits(self) -> float:

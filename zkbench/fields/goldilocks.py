@@ -361,6 +361,13 @@ EXTENSION = Arithmetic(
     from_wide=from_wide2,
 )
 
+
+def _coset_dft(log_size: int) -> Any:
+    from zkbench.fields.goldilocks_dft import coset_dft
+
+    return coset_dft(log_size)
+
+
 GOLDILOCKS = Field(
     name="goldilocks",
     modulus=MODULUS,
@@ -370,4 +377,5 @@ GOLDILOCKS = Field(
     element=quadratic_extension(MODULUS, NONRESIDUE),
     base=BASE,
     ext=EXTENSION,
+    coset_dft=_coset_dft,
 )

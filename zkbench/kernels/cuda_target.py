@@ -19,7 +19,7 @@ from numba.np.numpy_support import from_dtype
 
 from zkbench.errors import UnusableInput
 from zkbench.kernels.cuda_shells import REDUCTION_THREADS, blocks_for
-from zkbench.kernels.launch import Array, Kernel, Scatter, _sum_rows
+from zkbench.kernels.launch import Array, BlockKernel, Kernel, Scatter, _sum_rows
 
 _MAP_THREADS = 256
 _api = driver.driver
@@ -139,12 +139,14 @@ def _append(arguments: list[Any], value: Any) -> None:
 
 
 class CudaTarget:
-    """One CUDA device and its default stream."""
+    """One CUDA device and its default stream; ``workspace_bytes``, ``unstored_levels``: CpuTarget."""
 
     name = "cuda"
+    runs_blocks = True
+    unstored_levels = 2
 
     def __init__(self, workspace_bytes: int | None = None) -> None:
-        """``workspace_bytes``: what a prover may use beside its inputs; half of the memory."""
+        """``workspace_bytes``: half of the memory, if None."""
         self.device = cuda.get_current_device()
         context = cuda.current_context()  # makes the driver's context current in this thread
         self.workspace_bytes = workspace_bytes or context.get_memory_info().total // 2
@@ -153,7 +155,7 @@ class CudaTarget:
         self.pool = Pool()
         self._stream = driver._to_core_stream(0)
         self._compiled: dict[Any, Any] = {}
-        self._configs: dict[tuple[int, int], LaunchConfig] = {}
+        self._configs: dict[tuple[int, int, int], LaunchConfig] = {}
         self._partials: dict[int, tuple[DeviceArray, np.ndarray]] = {}
 
     def empty(self, length: int, dtype: Any = np.uint64) -> DeviceArray:
@@ -220,6 +222,14 @@ class CudaTarget:
         _sum_rows(kernel.ring)(host, blocks, kernel.width)
         return host[:words].copy()
 
+    def launch(self, kernel: BlockKernel, blocks: int, shared_bytes: int, *args: Any) -> None:
+        """Queue a kernel over ``blocks`` blocks, each with so much dynamic shared memory."""
+        key = (kernel, *map(_kind, args))
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self._compile_blocks(kernel, args)
+        self._enqueue(compiled, (blocks, kernel.threads, shared_bytes), args)
+
     def _launch(
         self,
         kernel: Kernel | Scatter,
@@ -232,13 +242,32 @@ class CudaTarget:
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = self._compiled[key] = self._compile(kernel, leading, args)
-        config = self._configs.get((blocks, threads))
+        self._enqueue(compiled, (blocks, threads, 0), (*leading, *args))
+
+    def _enqueue(self, compiled: Any, shape: tuple[int, int, int], values: tuple[Any, ...]) -> None:
+        """``shape``: blocks, threads of each, bytes of dynamic shared memory of each."""
+        config = self._configs.get(shape)
         if config is None:
-            config = self._configs[blocks, threads] = LaunchConfig(grid=blocks, block=threads)
+            blocks, threads, shared = shape
+            config = LaunchConfig(grid=blocks, block=threads, shmem_size=shared)
+            self._configs[shape] = config
         arguments: list[Any] = []
-        for value in (*leading, *args):
+        for value in values:
             _append(arguments, value)
         launch(self._stream, config, compiled, *arguments)
+
+    def _compile_blocks(self, kernel: BlockKernel, args: tuple) -> Any:
+        """Allows as much shared memory as a block may have: 48 KB if nothing is said."""
+        function = kernel.cuda.compile(tuple(map(_numba_type, args)))._codelibrary.get_cufunc()
+        attribute = driver.binding.CUfunction_attribute
+        limit = self.device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+        _api.cuKernelSetAttribute(
+            attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+            limit,
+            function.handle,
+            self.device.id,
+        )
+        return function.kernel
 
     def _compile(self, kernel: Kernel | Scatter, leading: tuple[Any, ...], args: tuple) -> Any:
         signature = (*map(_numba_type, leading), types.Tuple([_numba_type(a) for a in args]))

@@ -167,6 +167,27 @@ def kernel(
     return decorate
 
 
+class BlockKernel:
+    """A CUDA kernel that cooperates in blocks of its own shape; it has no CPU form.
+
+    ``source`` is its Python source. ``threads`` make a block, ``blocks`` of which are to fit a
+    multiprocessor. Its dynamic shared memory is the launch's to choose.
+    """
+
+    registry: dict[str, BlockKernel] = {}
+
+    def __init__(self, name: str, source: Callable, threads: int, blocks: int = 1) -> None:
+        self.name, self.cuda_source, self.threads, self.blocks = name, source, threads, blocks
+        BlockKernel.registry[name] = self
+
+    @cached_property
+    def cuda(self) -> Any:
+        from numba import cuda
+
+        bounds = (self.threads, self.blocks)  # not in the key of the cache: the source names them
+        return cuda.jit(cache=True, launch_bounds=bounds)(self.cuda_source)
+
+
 @device("scatter.add.cpu")
 def _plain_add(table, index, value):
     table[index] += value
@@ -209,12 +230,18 @@ class Scatter:
 
 
 class CpuTarget:
-    """NumPy arrays and threads."""
+    """NumPy arrays and threads.
+
+    ``workspace_bytes``: what a prover may use beside its inputs, if it has a choice;
+    ``unstored_levels``: of a tree of fractions, where memory is no matter (protocols/gkr.py).
+    """
 
     name = "cpu"
+    runs_blocks = False  # has ``launch``, for kernels that cooperate in blocks
+    unstored_levels = 1
 
     def __init__(self, threads: int | None = None, workspace_bytes: int | None = None) -> None:
-        """``workspace_bytes``: what a prover may use beside its inputs; a quarter of the memory."""
+        """``workspace_bytes``: a quarter of the memory, if None."""
         self.threads = threads or len(os.sched_getaffinity(0))
         self.workspace_bytes = workspace_bytes or psutil.virtual_memory().total // 4
         self.parallel_items = self.threads  # so many items of a map occupy the whole target

@@ -9,7 +9,7 @@ Levels are taken three at a time (decimation in frequency, radix 8), each pass r
 every value once; the first pass also converts, pads and scales. Where there are columns enough to
 occupy the target, one item runs all passes of one block, which then stay in cache; else each pass
 is a launch over (block, group). On a CPU the butterflies bound it (one multiplication and two
-additions each); on a GPU the k / 3 passes over device memory.
+additions each). A GPU, where the k / 3 passes over device memory would, has ``ntt_cuda``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def holds_integers(array: Array) -> bool:
 
 
 @cache
-def _butterflies(ring: Arithmetic) -> SimpleNamespace:
+def butterflies(ring: Arithmetic) -> SimpleNamespace:
     """Transforms of 4 and 8 values, natural order in, bit-reversed order out."""
     add, sub, scale = ring.add, ring.sub, ring.mul_base
 
@@ -74,7 +74,7 @@ def _passes(ring: Arithmetic, integers: bool) -> SimpleNamespace:
     Items count groups over all blocks; block t is coset t mod 2^r of column t >> r, and starts at
     (t >> r) * stride + (t mod 2^r) * n. ``twiddles`` holds w^j for j < N.
     """
-    dft4, dft8 = _butterflies(ring).dft4, _butterflies(ring).dft8
+    dft4, dft8 = butterflies(ring).dft4, butterflies(ring).dft8
     add, sub, scale, zero = ring.add, ring.sub, ring.mul_base, ring.zero
     load, store, read = ring.load, ring.store, reader(ring, integers)
     name = f"{ring.name}.{'integers' if integers else 'words'}"
@@ -240,16 +240,23 @@ def _power_kernel(field: Field) -> Any:
     return powers
 
 
-@lru_cache(maxsize=4)
-def root_powers(target: Target, field: Field, log_order: int) -> Array:
-    """w^j for j < 2^log_order, w the field's primitive root of unity of that order."""
+@lru_cache(maxsize=32)
+def root_tables(target: Target, field: Field, log_order: int) -> tuple[Array, Array, int]:
+    """w^j for j < 2^h, w^(j 2^h) for j < 2^(log_order - h), and h; w the root of that order."""
     root, p = field.root_of_unity(log_order), field.modulus
     log_low = (log_order + 1) // 2
     low = [pow(root, j, p) for j in range(1 << log_low)]
     high = [pow(root, j << log_low, p) for j in range(1 << (log_order - log_low))]
-    out = target.empty(1 << log_order)
     tables = [target.to_device(np.array(table, dtype=np.uint64)) for table in (low, high)]
-    target.map(_power_kernel(field), 1 << log_order, *tables, log_low, out)
+    return tables[0], tables[1], log_low
+
+
+@lru_cache(maxsize=4)
+def root_powers(target: Target, field: Field, log_order: int) -> Array:
+    """w^j for j < 2^log_order, w the field's primitive root of unity of that order."""
+    low, high, log_low = root_tables(target, field, log_order)
+    out = target.empty(1 << log_order)
+    target.map(_power_kernel(field), 1 << log_order, low, high, log_low, out)
     return out
 
 
@@ -281,8 +288,14 @@ def encode(
     log_size = log_rows + log_inv_rate
     stride = stride or 1 << log_size
     ring = field.ext if extension else field.base
-    family = kernels(field, extension, holds_integers(source))
     data = target.empty(num_columns * stride * ring.limbs) if out is None else out
+    if _runs_in_blocks(target, field, source, log_rows, extension):
+        from zkbench.kernels import ntt_cuda
+
+        code = (length, num_columns, log_rows, log_inv_rate, stride, extension)
+        ntt_cuda.encode(target, field, source, *code, data)
+        return data
+    family = kernels(field, extension, holds_integers(source))
     twiddles = root_powers(target, field, log_size)
     w = field.root_of_unity(3)
     roots = tuple(np.uint64(pow(w, power, field.modulus)) for power in (1, 2, 3))
@@ -298,6 +311,14 @@ def encode(
         target.map(family.first, groups, source, length, *shape, twiddles, *roots, data)
     _later_passes(target, family, blocks, shape, twiddles, roots, data)
     return data
+
+
+def _runs_in_blocks(
+    target: Target, field: Field, source: Array, log_rows: int, extension: bool
+) -> bool:
+    """Whether ``ntt_cuda`` does it: not integers as elements of E, nor columns of one value."""
+    reads_words = not (extension and holds_integers(source))
+    return target.runs_blocks and field.coset_dft is not None and log_rows > 0 and reads_words
 
 
 def _later_passes(

@@ -1,7 +1,9 @@
 """Histograms and push-forwards: sums scattered into a table by small indices.
 
 Bodies add 32-bit pieces into 64-bit words through an ``add`` that the target gives: plain on a
-thread's own copy of the table on a CPU, atomic on CUDA. Up to 2^32 additions a word cannot overflow.
+thread's own copy of the table on a CPU, atomic on CUDA. Up to 2^32 additions a word cannot overflow;
+a longer push-forward is the sum of several. On CUDA both are bound by the atomic additions: one a
+value for a histogram, four for a push-forward.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ import numpy as np
 
 from zkbench.fields import Field
 from zkbench.jit import device
+from zkbench.kernels.contract import kernels as contract_kernels
+from zkbench.kernels.gkr import row_of
 from zkbench.kernels.launch import Array, Scatter, Target, kernel
+from zkbench.kernels.numerators import Numerators, numerator_function
 
 _LOW = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
 _ONE = np.uint64(1)
+_MAX_ADDITIONS = 1 << 32
 
 
 def _histogram_body(add: Any) -> Any:
@@ -35,15 +41,20 @@ _histogram = Scatter("scatter.histogram", _histogram_body)
 @cache
 def _kernels(field: Field) -> SimpleNamespace:
     words = field.ext.limbs
+    assert words == 2
+    numerator, canonical = numerator_function(field.ext), field.ext.canonical
 
     def push_body(add: Any) -> Any:
         @device(f"scatter.push.{field.name}.{add.__name__}")
-        def body(i, table, base, values, offset, weights):
-            start = base + 2 * words * (np.int64(values[i]) + offset)
-            for k in range(words):
-                word = weights[words * i + k]
-                add(table, start + 2 * k, word & _LOW)
-                add(table, start + 2 * k + 1, word >> _32)
+        def body(i, table, base, values, offset, first, cols, *numerators):
+            leaf = i + first
+            row = row_of(leaf, cols)
+            weight = canonical(numerator(row, leaf - row * cols, *numerators))
+            start = base + 2 * words * (np.int64(values[leaf]) + offset)
+            add(table, start, weight[0] & _LOW)
+            add(table, start + 1, weight[0] >> _32)
+            add(table, start + 2, weight[1] & _LOW)
+            add(table, start + 3, weight[1] >> _32)
 
         return body
 
@@ -67,11 +78,41 @@ def histogram(target: Target, values: Array, count: int, offset: int, size: int)
 
 
 def push_forward(
-    target: Target, field: Field, values: Array, count: int, offset: int, weights: Array, size: int
+    target: Target,
+    field: Field,
+    values: Array,
+    count: int,
+    offset: int,
+    weights: Numerators,
+    size: int,
 ) -> Array:
     """Y[j] = sum of weights[i] over i with values[i] + offset = j: ``size`` elements of E."""
-    words = field.ext.limbs
-    pieces = target.scatter(_kernels(field).push, count, 2 * words * size, values, offset, weights)
+    pushed = None
+    for first in range(0, max(count, 1), _MAX_ADDITIONS):
+        number = min(_MAX_ADDITIONS, count - first)
+        part = _push(target, field, number, size, values, offset, first, weights)
+        if pushed is None:
+            pushed = part
+        else:
+            add = contract_kernels(field).add_scaled
+            target.map(add, size, pushed, part, field.scalar(1))
+    return pushed
+
+
+def _push(
+    target: Target,
+    field: Field,
+    number: int,
+    size: int,
+    values: Array,
+    offset: int,
+    first: int,
+    weights: Numerators,
+) -> Array:
+    """The part of ``number`` values from the one at ``first`` on."""
+    words, kernels = field.ext.limbs, _kernels(field)
+    arguments = values, offset, first, weights.cols, *weights.arguments()
+    pieces = target.scatter(kernels.push, number, 2 * words * size, *arguments)
     out = target.empty(size * words)
-    target.map(_kernels(field).join, size * words, pieces, out)
+    target.map(kernels.join, size * words, pieces, out)
     return out

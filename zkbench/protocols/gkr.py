@@ -12,7 +12,18 @@ children: the next point is (mu, rho). A tree with fewer layers leaves the batch
 leaves, so the number of rounds is n (n - 1) / 2 for the deepest tree, whatever the number of trees.
 
 Leaves form a tensor of any shape, zero-extended virtually by 0/1 (never stored). Soundness error:
-(3 + 2 num_trees) / |E| a round of the deepest tree. Prover: about 10 multiplications in E a leaf.
+(3 + 2 num_trees) / |E| a round of the deepest tree.
+
+Memory: a stored level takes 32 bytes a fraction, so all from level s on (sums of 2^s leaves) take
+64 / 2^s bytes a leaf. The s levels below are computed from the integers whenever they are needed
+(kernels/leaves.py), and s is as large as ``target.workspace_bytes`` asks for: 2^32 leaves of two
+bytes each fit a GPU of 80 GB with s = 3. Proving them as several instances that share challenges
+would bound the memory as well; but each instance adds its own root, layers and leaf claims to the
+proof, while s adds nothing: the proof is the same, byte for byte, for every s. Levels that are
+quicker to compute than to move through memory (``target.unstored_levels``) are not stored even where
+there is room.
+
+Prover: about 12 multiplications in E a leaf with s = 1 or 2, 15 with s = 3.
 """
 
 from __future__ import annotations
@@ -25,19 +36,15 @@ from typing import Any
 from zkbench.fields import Field
 from zkbench.kernels.gkr import kernels
 from zkbench.kernels.launch import Array, Target
-from zkbench.protocols.sumcheck import (
-    Axis,
-    Sumcheck,
-    TableStatement,
-    WeightedSum,
-    axes_at,
-    num_variables,
-)
+from zkbench.kernels.numerators import Numerators
+from zkbench.protocols.fraction_layers import LayerStatement, Leaves, RecomputedLayer
+from zkbench.protocols.sumcheck import Axis, Sumcheck, WeightedSum, axes_at, num_variables
 from zkbench.security import error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
 Shape = tuple[int, ...]
+_SMALL_TREE = 1 << 12  # leaves of a tree that is stored as a whole, if the workspace allows it
 
 
 def parent_shape(shape: Shape) -> Shape:
@@ -63,6 +70,56 @@ def _count(shape: Shape) -> int:
     return reduce(lambda a, b: a * b, shape, 1)
 
 
+def merged_shape(shape: Shape) -> Shape:
+    """The same tree with fewer axes: one of length 2^k continues the axis before it.
+
+    The variables stay the same, in the same order, and so does what is real.
+    """
+    merged: tuple[int, ...] = ()
+    for length in shape:
+        joins = bool(merged) and length & (length - 1) == 0
+        merged = (*merged[:-1], merged[-1] * length) if joins else (*merged, length)
+    return merged
+
+
+def level_shapes(shape: Shape) -> list[Shape]:
+    """The shapes of all levels of a tree, from the leaves to the root."""
+    shapes = [shape]
+    while _count(shapes[-1]) > 1:
+        shapes.append(parent_shape(shapes[-1]))
+    return shapes
+
+
+def stored_bytes(field: Field, shape: Shape, unstored: int) -> int:
+    """Bytes of all levels of a tree but the lowest ``unstored``."""
+    words = sum(_words(field, level) for level in level_shapes(merged_shape(shape))[unstored:])
+    return 2 * 8 * words
+
+
+def _words(field: Field, shape: Shape) -> int:
+    """Words of the numerators of a level that is stored in pairs."""
+    rows, cols = _rows_cols(shape)
+    return 2 * rows * ((cols + 1) // 2) * field.ext.limbs
+
+
+def most_unstored(shape: Shape) -> int:
+    """How many levels can be recomputed: inside rows of leaves, and not those next to the root."""
+    _, cols = _rows_cols(merged_shape(shape))
+    return max(0, min(num_variables(cols), depth(shape) - 1))
+
+
+def unstored_levels(target: Target, field: Field, shapes: Sequence[Shape]) -> list[int]:
+    """How many levels of each tree not to store, so that the others fit the target's workspace."""
+    fewest = [target.unstored_levels if _count(s) > _SMALL_TREE else 0 for s in shapes]
+    most = [most_unstored(shape) for shape in shapes]
+    for more in range(max(most) + 1):
+        chosen = [min(few + more, limit) for few, limit in zip(fewest, most, strict=True)]
+        pairs = zip(shapes, chosen, strict=True)
+        if sum(stored_bytes(field, *pair) for pair in pairs) <= target.workspace_bytes:
+            break
+    return chosen
+
+
 @dataclass(frozen=True)
 class Fraction:
     """A numerator and a denominator: of a root, or of the leaves' extensions at ``point``."""
@@ -80,35 +137,56 @@ def _root(top: list[Element]) -> Fraction:
 
 
 class Tree:
-    """All layers of one tree of fractions, as pairs of children on a target (kernels/gkr.py)."""
+    """The stored levels of one tree of fractions, as pairs of children on a target, and its leaves.
 
-    def __init__(self, target: Target, field: Field, shape: Shape) -> None:
-        self.target, self.field, self.shape = target, field, shape
+    ``unstored``: levels that are computed from the leaves' integers; None: by ``unstored_levels``.
+    """
+
+    def __init__(
+        self, target: Target, field: Field, shape: Shape, unstored: int | None = None
+    ) -> None:
+        self.target, self.field, self.shape = target, field, merged_shape(shape)
         self._kernels = kernels(field)
+        self._shapes = level_shapes(self.shape)
         self.depth = depth(shape)
-        self.layers: list[tuple[Shape, Array, Array]] = []  # leaves first: (shape, p, q)
+        chosen = unstored_levels(target, field, [shape])[0] if unstored is None else unstored
+        self.unstored = min(chosen, most_unstored(shape))
+        self.layers: list[tuple[Shape, Array, Array]] = []  # lowest stored first: (shape, p, q)
+        self._level = self.depth  # whose claim is proven next
+        self.leaves: Leaves
         self.root: Fraction
 
+    @property
+    def bytes_below(self) -> int:
+        """Bytes of the levels below the layer that is proven next."""
+        return sum(array.nbytes for _, *arrays in self.layers[:-1] for array in arrays)
+
+    @property
+    def next_is_unstored(self) -> bool:
+        """Whether the children of the next layer are computed from the leaves."""
+        return 0 < self._level <= self.unstored
+
     def _allocate(self, shape: Shape) -> tuple[Array, Array]:
-        rows, cols = _rows_cols(shape)
-        words = 2 * rows * ((cols + 1) // 2) * self.field.ext.limbs
+        words = _words(self.field, shape)
         return self.target.empty(words), self.target.empty(words)
 
     def fill_leaves(
-        self, values: Array, offset: int, alpha: Element, numerators: Array | None = None
+        self,
+        values: Array,
+        offset: int,
+        alpha: Element,
+        numerators: Numerators | Array | None = None,
     ) -> Tree:
         """Build the tree over numerators[i] / (alpha - (values[i] + offset)); no numerators: 1."""
-        p, q = self._allocate(self.shape)
-        _, cols = _rows_cols(self.shape)
-        count = _count(self.shape)
-        alpha = self.field.scalar(alpha)
-        if numerators is None:
-            self.target.map(self._kernels.leaves_ones, count, values, offset, alpha, cols, p, q)
-        else:
-            self.target.map(
-                self._kernels.leaves, count, numerators, values, offset, alpha, cols, p, q
-            )
-        self.layers = [(self.shape, p, q)]
+        rows, cols = _rows_cols(self.shape)
+        if numerators is not None and not isinstance(numerators, Numerators):
+            numerators = Numerators.dense(self.target, self.field, numerators, rows * cols)
+        shifted = alpha - offset
+        self.leaves = Leaves(self.target, self.field, cols, values, shifted, numerators)
+        shape = self._shapes[self.unstored]
+        p, q = self._allocate(shape)
+        self.leaves.build(self.unstored, rows, _rows_cols(shape)[1], p, q)
+        self.layers = [(shape, p, q)]
         self._build()
         return self
 
@@ -122,14 +200,20 @@ class Tree:
             self.layers.append((shape, p_out, q_out))
             p, q = p_out, q_out
 
-    def next_layer(self) -> tuple[Shape, Array, Array]:
-        """One layer down from the last call: the shape of its nodes and the pairs below them.
+    def next_layer(self, claim: Fraction, lam: Element, room: int) -> LayerStatement:
+        """The sumcheck one layer down from the last call; levels above are let go of.
 
-        Layers above are let go of.
+        ``room``: bytes that the tables of an unstored level may take.
         """
-        shape, _, _ = self.layers.pop()
+        axes = axes_at(self._shapes[self._level], claim.point)
+        if self.layers:
+            self.layers.pop()
+        is_unstored = self.next_is_unstored
+        self._level -= 1
+        if is_unstored:
+            return RecomputedLayer(self.leaves, self._level, axes, lam, room)
         _, p, q = self.layers[-1]
-        return shape, p, q
+        return LayerStatement(self.target, self.field, [p, q], axes, lam)
 
     def top(self) -> list[Element]:
         """p0, p1, q0, q1 below the root, or p, q of a single leaf; the root is let go of."""
@@ -138,78 +222,10 @@ class Tree:
         words = (1 if single else 2) * self.field.ext.limbs
         if not single:
             self.layers.pop()
+            self._level -= 1
         top = [e for t in (p, q) for e in self.field.unpack(self.target.to_host(t, words))]
         self.root = _root(top)
         return top
-
-
-class LayerStatement(TableStatement):
-    """The sumcheck of one layer of one tree."""
-
-    width = 2
-
-    def __init__(
-        self, target: Target, field: Field, p: Array, q: Array, axes: Sequence[Axis], lam: Element
-    ) -> None:
-        self.kernels = kernels(field)
-        self.lam, self.lam_scalar = lam, field.scalar(lam)
-        super().__init__(target, field, [p, q], axes)
-
-    def _kind(self) -> str:
-        return "fraction"
-
-    def _padding(self) -> list[int]:
-        return [0, 1]
-
-    def _with_padding(self, words: Any) -> list[Element]:
-        """Nodes beyond the real ones are 0/1 twice: each adds lambda times its eq weight to q(0)."""
-        at_zero, lead = self.field.unpack(words)
-        mass = self.weights.real_mass()
-        return [at_zero if mass is None else at_zero + self.lam * (1 - mass), lead]
-
-    def _sum(self) -> list[Element]:
-        weights = self.weights
-        half = (weights.cols + 1) // 2
-        words = self.target.reduce(
-            self.kernels.round,
-            weights.rows * half,
-            *self.tables,
-            weights.cols,
-            half,
-            self.lam_scalar,
-            *weights.arguments(),
-        )
-        return self._with_padding(words)
-
-    def _bind(self, challenge: Element) -> None:
-        cols, rows = self.weights.cols, self.weights.rows
-        half = (cols + 1) // 2
-        folded = self._next_tables(rows * half)
-        scalar = self.field.scalar(challenge)
-        self.target.map(self.kernels.fold, rows * half, *self.tables, *folded, cols, half, scalar)
-        self._replace_tables(folded)
-        self.weights.advance()
-
-    def _bind_and_sum(self, challenge: Element) -> list[Element]:
-        cols, rows = self.weights.cols, self.weights.rows
-        half, quarter = (cols + 1) // 2, (cols + 3) // 4
-        folded = self._next_tables(rows * half)
-        self.weights.advance()
-        words = self.target.reduce(
-            self.kernels.fold_round,
-            rows * quarter,
-            *self.tables,
-            *folded,
-            cols,
-            half,
-            quarter,
-            self.field.scalar(challenge),
-            self.lam_scalar,
-            *self.weights.arguments(),
-        )
-        self._replace_tables(folded)
-        result = self._with_padding(words)
-        return result
 
 
 @dataclass(frozen=True)
@@ -244,7 +260,7 @@ class FractionalGKR:
             rho: list[Element] = []
             if layer:
                 lam = transcript.challenge("lambda")
-                statements = [self._layer(trees[i], claims[i], lam) for i in active]
+                statements = _layers([(trees[i], claims[i]) for i in active], lam)
                 gammas = _powers(lam * lam, len(active))
                 batch = WeightedSum(list(zip(gammas, statements, strict=True)))
                 rho, values = Sumcheck(self.field).prove(transcript, batch)
@@ -252,10 +268,6 @@ class FractionalGKR:
                 children = _by_tree(active, values)
             _join(transcript.challenge("mu"), rho, children, claims)
         return claims
-
-    def _layer(self, tree: Tree, claim: Fraction, lam: Element) -> LayerStatement:
-        shape, p, q = tree.next_layer()
-        return LayerStatement(tree.target, self.field, p, q, axes_at(shape, claim.point), lam)
 
     def verify(self, transcript: VerifierTranscript) -> tuple[list[Fraction], list[Fraction]]:
         """Returns (roots, leaf claims), one of each a tree."""
@@ -286,6 +298,17 @@ class FractionalGKR:
             final = final - gamma * ((p0 + lam * q0) * q1 + p1 * q0)
         transcript.require_zero(final, "a layer of the fraction tree does not sum to the one above")
         return rho, children
+
+
+def _layers(trees: Sequence[tuple[Tree, Fraction]], lam: Element) -> list[LayerStatement]:
+    """The next layer of each tree; unstored ones share what stored levels leave of the workspace."""
+    workspace = trees[0][0].target.workspace_bytes
+    stored = sum(tree.bytes_below for tree, _ in trees)
+    free = max(workspace - stored, workspace // 4)
+    leaves = sum(_count(tree.shape) for tree, _ in trees if tree.next_is_unstored)
+    rooms = [free * _count(tree.shape) // max(leaves, 1) for tree, _ in trees]
+    pairs = zip(trees, rooms, strict=True)
+    return [tree.next_layer(claim, lam, room) for (tree, claim), room in pairs]
 
 
 def _begin(tops: list[list[Element]]) -> tuple[list[Fraction], dict[int, list[Element]]]:

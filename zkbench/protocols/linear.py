@@ -8,13 +8,15 @@ the claim is a matrix product (protocols/matmul.py). The caller must check the c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from zkbench.commitments.claims import Value
 from zkbench.fields import Field
-from zkbench.kernels import eq
+from zkbench.kernels.contract import dot
 from zkbench.kernels.launch import Array, Target
-from zkbench.protocols.matmul import MatMul
+from zkbench.protocols.matmul import MatMul, Shape, axes_of, weights_at
+from zkbench.protocols.tlookup import indicator
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -31,13 +33,16 @@ class LinearClaims:
 
 @dataclass(frozen=True)
 class Linear:
-    """Stacks X: layers x rows x d_in, W: layers x d_in x d_out, b: layers x d_out."""
+    """Stacks X: layers x rows x d_in, W: layers x d_in x d_out, b: layers x d_out.
+
+    rows, d_in and d_out: a length, or the lengths of several axes.
+    """
 
     field: Field
     layers: int
-    rows: int
-    d_in: int
-    d_out: int
+    rows: int | Shape
+    d_in: int | Shape
+    d_out: int | Shape
 
     @property
     def _matmul(self) -> MatMul:
@@ -49,11 +54,11 @@ class Linear:
         target: Target,
         x: Array,
         w: Array,
-        bias: list[Element],
+        bias: Array,
         claim: Value,
     ) -> LinearClaims:
-        """``bias``: layers x d_out elements of E, flat; ``claim`` is on the accumulators."""
-        value = self._bias_at(bias, claim)
+        """``bias``: layers x d_out, E words on the target; ``claim`` is on the accumulators."""
+        value = self._bias_at(target, bias, claim)
         transcript.send("bias", [value])
         product, bias_claim = self._without_bias(claim, value)
         inputs, weights = self._matmul.prove(transcript, target, x, w, product)
@@ -67,23 +72,14 @@ class Linear:
         return LinearClaims(inputs, weights, bias_claim)
 
     def _without_bias(self, claim: Value, bias: Element) -> tuple[Value, Value]:
-        at_layer, at_row, at_out = claim.point
-        real_rows = eq.truncated_eq(at_row, None, self.rows)
-        return Value(claim.point, claim.value - real_rows * bias), Value((at_layer, at_out), bias)
+        at_layer, at_rows, at_out = self._matmul.split(claim)
+        real_rows = indicator(axes_of(self.rows), at_rows)
+        product = Value(claim.point, claim.value - real_rows * bias)
+        return product, Value((*at_layer, *at_out), bias)
 
-    def _bias_at(self, bias: list[Element], claim: Value) -> Element:
-        """The extension of the bias at (z_l, z_o): few values, so in Python."""
-        at_layer, _, at_out = claim.point
-        total: Any = self.field.element(0)
-        for layer in range(self.layers):
-            row = bias[layer * self.d_out : (layer + 1) * self.d_out]
-            total = total + eq.eq_at(at_layer, layer) * sum_products(row, at_out)
-        return total
-
-
-def sum_products(values: list[Element], point: tuple[Element, ...]) -> Element:
-    """The extension of a short vector at a point, by folding."""
-    for r in point:
-        padded = [*values, 0] if len(values) % 2 else values
-        values = [a + r * (b - a) for a, b in zip(padded[::2], padded[1::2], strict=True)]
-    return values[0]
+    def _bias_at(self, target: Target, bias: Array, claim: Value) -> Element:
+        """The extension of the bias at (z_l, z_o)."""
+        at_layer, _, at_out = self._matmul.split(claim)
+        shape = (self.layers, *axes_of(self.d_out))
+        weights = weights_at(target, self.field, (*at_layer, *at_out), shape)
+        return dot(target, self.field, bias, weights, prod(shape))

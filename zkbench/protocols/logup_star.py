@@ -15,8 +15,11 @@ The caller must bind the indices before, commit to Y when asked to, and check th
 extension of each index tensor at a random point, and of Y at two points. Y has elements of E; it is
 committed as ``degree`` base-field columns, and a value of Y is sent as the values of its columns.
 
-Rounds: n (n - 1) / 2 + log2 |T|. Soundness error: (entries + |T|) / |E| for c, claims / |E| for gamma,
-plus those of fractional GKR and the sumcheck.
+The weights are never written out: they are products of small tables (protocols/numerators.py).
+
+Rounds: n (n - 1) / 2 + log2 |T|. Soundness error: (entries + |T|) / |E| for c, which a proof of work
+right before c divides where it has fewer than ``security_bits``; claims / |E| for gamma; plus those of
+fractional GKR and the sumcheck.
 """
 
 from __future__ import annotations
@@ -32,11 +35,14 @@ from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.contract import kernels as contract_kernels
 from zkbench.kernels.launch import Array, Target
+from zkbench.kernels.numerators import Numerators
 from zkbench.kernels.scatter import push_forward
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, depth, unstored_levels
+from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
+from zkbench.protocols.numerators import claims_numerators
 from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, num_variables, split_point
 from zkbench.protocols.tables import Table, index_extension
-from zkbench.protocols.tlookup import add_fractions, count, looker_value
+from zkbench.protocols.tlookup import SECURITY_BITS, add_fractions, count, looker_value
 from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -62,11 +68,12 @@ class LogupStarClaims:
 
 @dataclass(frozen=True)
 class LogupStar:
-    """One table, looked up by index tensors of these shapes."""
+    """One table, looked up by index tensors of these shapes; c errs with at most 2^-security_bits."""
 
     field: Field
     table: Table
     shapes: tuple[Shape, ...]
+    security_bits: float = SECURITY_BITS
 
     @property
     def table_size(self) -> int:
@@ -88,10 +95,13 @@ class LogupStar:
         weights = self._numerators(target, gammas, claims)
         pushed = self._push(target, indices, weights)
         commit(pushed)
+        if work := self._work():
+            prove_work(transcript, target, work)
         c = transcript.challenge("c")
+        unstored = unstored_levels(target, self.field, self._gkr().shapes)[:-1]
         trees = [
-            Tree(target, self.field, shape).fill_leaves(values, self.table.offset, c, w)
-            for shape, values, w in zip(self.shapes, indices, weights, strict=True)
+            Tree(target, self.field, shape, level).fill_leaves(values, self.table.offset, c, w)
+            for shape, level, values, w in zip(self.shapes, unstored, indices, weights, strict=True)
         ]
         trees.append(self._table_tree(target, pushed, c))
         leaves = self._gkr().prove(transcript, trees)
@@ -103,24 +113,22 @@ class LogupStar:
 
     def _numerators(
         self, target: Target, gammas: Sequence[Element], claims: Sequence[OutputClaim]
-    ) -> list[Array]:
-        """For each source, sum of gamma^a times the weights of claim a, as flat E words."""
-        tables: list[Array | None] = [None] * len(self.shapes)
-        kernel = contract_kernels(self.field).add_scaled
+    ) -> list[Numerators]:
+        """For each source, sum of gamma^a times the weights of claim a."""
+        of_source: list[list[Any]] = [[] for _ in self.shapes]
         for gamma, claim in zip(gammas, claims, strict=True):
-            shape = self.shapes[claim.source]
-            table = tables[claim.source]
-            if table is None:
-                table = target.zeros(count(shape) * self.field.ext.limbs)
-                tables[claim.source] = table
-            weights = claim.weights.table(target, self.field, shape)
-            target.map(kernel, count(shape), table, weights, self.field.scalar(gamma))
-        missing = [k for k, table in enumerate(tables) if table is None]
+            of_source[claim.source].append((gamma, claim.weights))
+        missing = [k for k, weights in enumerate(of_source) if not weights]
         if missing:
             raise ValueError(f"index tensors {missing} have no claim")
-        return tables
+        return [
+            claims_numerators(target, self.field, shape, weights)
+            for shape, weights in zip(self.shapes, of_source, strict=True)
+        ]
 
-    def _push(self, target: Target, indices: Sequence[Array], weights: Sequence[Array]) -> Array:
+    def _push(
+        self, target: Target, indices: Sequence[Array], weights: Sequence[Numerators]
+    ) -> Array:
         size, offset = self.table_size, self.table.offset
         pushed = None
         for shape, values, w in zip(self.shapes, indices, weights, strict=True):
@@ -164,6 +172,8 @@ class LogupStar:
         """Returns the claims that the caller must check."""
         gammas = self._powers(transcript.challenge("gamma"), len(claims))
         receive_commitment()
+        if work := self._work():
+            verify_work(transcript, work)
         c = transcript.challenge("c")
         roots, leaves = self._gkr().verify(transcript)
         (inverse,) = transcript.receive("inverse", 1)
@@ -180,14 +190,21 @@ class LogupStar:
     def soundness_terms(self, num_claims: int) -> list[Term]:
         """(name, bits) of each source of error, for at most ``num_claims`` claims."""
         bits = self.field.bits
-        entries = sum(count(shape) for shape in self.shapes) + self.table_size
         return [
-            Term("logUp* challenge", error_bits(bits, entries)),
+            Term("logUp* challenge", self._challenge_bits() + self._work()),
             Term("logUp* claim combination", error_bits(bits, num_claims)),
             Term("logUp* indices in range", error_bits(bits, max(map(depth, self.shapes)))),
             Term("logUp* fraction tree", self._gkr().soundness_bits()),
             Term("logUp* product", error_bits(bits, 3 * num_variables(self.table_size))),
         ]
+
+    def _challenge_bits(self) -> float:
+        entries = sum(count(shape) for shape in self.shapes) + self.table_size
+        return error_bits(self.field.bits, entries)
+
+    def _work(self) -> int:
+        """Bits of work before c."""
+        return missing_bits(self.security_bits, self._challenge_bits())
 
     def _check_numerators(
         self,

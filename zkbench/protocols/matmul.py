@@ -1,6 +1,8 @@
 """Matrix products over a stack: A_l = X_l W_l for all layers l of equal shape, by one sumcheck.
 
-Claim: the extension of A (layers x rows x d_out) at (z_l, z_r, z_o) equals
+Rows, inner and outer dimension may each consist of several axes (positions in blocks, heads and their
+width): a product sums over all axes of the inner one. Claim: the extension of A, of shape (layers,
+*rows, *outer), at (z_l, z_r, z_o) equals
 
     sum over l, k of eq(z_l, l) X(l, z_r, k) W(l, k, z_o)
 
@@ -15,12 +17,13 @@ the caller guarantees by range checks. Soundness error: 3 / |E| a round.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
-from zkbench.commitments.claims import Value
+from zkbench.commitments.claims import AxisWeights, Value
 from zkbench.fields import Field
-from zkbench.kernels import eq
 from zkbench.kernels.contract import contract
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.sumcheck import (
@@ -34,30 +37,58 @@ from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+Shape = tuple[int, ...]
+Point = tuple[tuple[Element, ...], ...]
+
+
+def axes_of(lengths: int | Sequence[int]) -> Shape:
+    """The axes of one side of a matrix."""
+    return (lengths,) if isinstance(lengths, int) else tuple(lengths)
+
+
+def weights_at(
+    target: Target, field: Field, points: Sequence[Sequence[Element]], shape: Shape
+) -> Array:
+    """eq at one point an axis, for all entries of a tensor of this shape."""
+    return AxisWeights.at(points).table(target, field, shape)
 
 
 @dataclass(frozen=True)
 class MatMul:
-    """Stacks X: layers x rows x d_in and W: layers x d_in x d_out of integers below 2^16."""
+    """Stacks X: layers x rows x d_in and W: layers x d_in x d_out of integers below 2^16.
+
+    rows, d_in and d_out: a length, or the lengths of several axes.
+    """
 
     field: Field
     layers: int
-    rows: int
-    d_in: int
-    d_out: int
+    rows: int | Shape
+    d_in: int | Shape
+    d_out: int | Shape
+
+    @property
+    def _inner(self) -> Shape:
+        return (self.layers, *axes_of(self.d_in))
 
     def _axes(self, claim: Value) -> list[Axis]:
-        return [Axis(self.layers, claim.point[0]), Axis(self.d_in)]
+        return [Axis(self.layers, claim.point[0]), *map(Axis, axes_of(self.d_in))]
+
+    def split(self, claim: Value) -> tuple[Point, Point, Point]:
+        """A claim's points: of the layers, of the rows' axes, of the outer axes."""
+        rows = 1 + len(axes_of(self.rows))
+        return claim.point[:1], claim.point[1:rows], claim.point[rows:]
 
     def prove(
         self, transcript: ProverTranscript, target: Target, x: Array, w: Array, claim: Value
     ) -> tuple[Value, Value]:
         """Returns the claims on X and on W; ``claim`` is on A, one point an axis."""
-        _, at_row, at_out = claim.point
-        row_weights = eq.eq_table(target, self.field, at_row, self.rows)
-        out_weights = eq.eq_table(target, self.field, at_out, self.d_out)
-        left = contract(target, self.field, x, self.layers, self.rows, self.d_in, row_weights)
-        right = contract(target, self.field, w, self.layers * self.d_in, self.d_out, 1, out_weights)
+        _, at_rows, at_out = self.split(claim)
+        rows, outer = axes_of(self.rows), axes_of(self.d_out)
+        inner = prod(axes_of(self.d_in))
+        row_weights = weights_at(target, self.field, at_rows, rows)
+        out_weights = weights_at(target, self.field, at_out, outer)
+        left = contract(target, self.field, x, self.layers, prod(rows), inner, row_weights)
+        right = contract(target, self.field, w, self.layers * inner, prod(outer), 1, out_weights)
         statement = ProductStatement(target, self.field, [left, right], self._axes(claim))
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("factors", values)
@@ -72,15 +103,15 @@ class MatMul:
 
     def soundness_terms(self) -> list[Term]:
         """Each source of error, with its bits."""
-        rounds = num_variables(self.layers) + num_variables(self.d_in)
+        rounds = sum(map(num_variables, self._inner))
         return [Term("matrix product", Sumcheck(self.field).soundness_bits(rounds))]
 
     def _claims(
         self, claim: Value, point: list[Element], values: list[Element]
     ) -> tuple[Value, Value]:
-        at_layer, at_inner = split_point(point, (self.layers, self.d_in))
-        _, at_row, at_out = claim.point
+        at_layer, *at_inner = split_point(point, self._inner)
+        _, at_rows, at_out = self.split(claim)
         return (
-            Value((at_layer, at_row, at_inner), values[0]),
-            Value((at_layer, at_inner, at_out), values[1]),
+            Value((at_layer, *at_rows, *at_inner), values[0]),
+            Value((at_layer, *at_inner, *at_out), values[1]),
         )

@@ -65,10 +65,10 @@ class Witness:
 
 @dataclass(frozen=True)
 class ModelTensors:
-    """The committed weights on the target: per stack W (layers x d_in x d_out), and b in E."""
+    """The committed weights on the target: per stack W (layers x d_in x d_out), and b in E words."""
 
     weights: tuple[Array, ...]
-    biases: tuple[list[Element], ...]
+    biases: tuple[Array, ...]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ the claims that are returned: the value of each looker's extension and of each m
 at a random point. Several lookups with tables of any sizes share one batch of trees.
 
 Rounds: n (n - 1) / 2 for 2^n lookers or table entries, whichever is deeper. Soundness error:
-(number of lookers + table size) / |E| for alpha, plus that of fractional GKR. No row of the table
-may occur p times: a lookup has fewer than 2^63 values.
+(number of lookers + table size) / |E| for alpha, which a proof of work right before alpha divides
+where it has fewer than ``security_bits`` (from 2^25 values on, by default), plus that of fractional
+GKR. No row of the table may occur p times: a lookup has fewer than 2^63 values.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.scatter import histogram
-from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree
+from zkbench.protocols.gkr import Fraction, FractionalGKR, Shape, Tree, unstored_levels
+from zkbench.protocols.grinding import missing_bits, prove_work, verify_work
 from zkbench.protocols.sumcheck import split_point
 from zkbench.protocols.tables import index_extension
 from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+SECURITY_BITS = 103  # of a challenge that is ground for: all terms of a proof leave 100
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,11 @@ def multiplicities(target: Target, lookup: Lookup, lookers: Sequence[Array]) -> 
 
 @dataclass(frozen=True)
 class TLookup:
-    """A batch of lookups."""
+    """A batch of lookups; the challenge alpha errs with at most 2^-security_bits."""
 
     field: Field
     lookups: tuple[Lookup, ...]
+    security_bits: float = SECURITY_BITS
 
     def _gkr(self) -> FractionalGKR:
         shapes = [shape for lookup in self.lookups for shape in (*lookup.shapes, (lookup.size,))]
@@ -99,11 +103,16 @@ class TLookup:
         counts: Sequence[np.ndarray],
     ) -> list[LookupClaims]:
         """``lookers[l][k]``: integers of looker k on the target; ``counts[l]``: its multiplicities."""
+        if work := self._work():
+            prove_work(transcript, target, work)
         alpha = transcript.challenge("alpha")
         trees = []
-        for lookup, values, multiplicity in zip(self.lookups, lookers, counts, strict=True):
-            for k, (shape, array) in enumerate(zip(lookup.shapes, values, strict=True)):
-                tree = Tree(target, self.field, shape)
+        unstored = self._groups(unstored_levels(target, self.field, self._gkr().shapes))
+        for (lookup, levels, _), values, multiplicity in zip(
+            unstored, lookers, counts, strict=True
+        ):
+            for k, (array, level) in enumerate(zip(values, levels, strict=True)):
+                tree = Tree(target, self.field, lookup.shapes[k], level)
                 trees.append(tree.fill_leaves(array, lookup.offset(k), alpha))
             trees.append(self._table_tree(target, lookup, multiplicity, alpha))
         leaves = self._gkr().prove(transcript, trees)
@@ -122,6 +131,8 @@ class TLookup:
 
     def verify(self, transcript: VerifierTranscript) -> list[LookupClaims]:
         """Returns the claims that the caller must check."""
+        if work := self._work():
+            verify_work(transcript, work)
         alpha = transcript.challenge("alpha")
         roots, leaves = self._gkr().verify(transcript)
         (inverse,) = transcript.receive("inverse", 1)
@@ -133,12 +144,19 @@ class TLookup:
 
     def soundness_terms(self) -> list[Term]:
         """Each source of error, with its bits."""
-        lookers = sum(count(shape) for lookup in self.lookups for shape in lookup.shapes)
-        entries = sum(lookup.size for lookup in self.lookups)
         return [
-            Term("lookup challenge", error_bits(self.field.bits, lookers + entries)),
+            Term("lookup challenge", self._challenge_bits() + self._work()),
             Term("fraction tree", self._gkr().soundness_bits()),
         ]
+
+    def _challenge_bits(self) -> float:
+        lookers = sum(count(shape) for lookup in self.lookups for shape in lookup.shapes)
+        entries = sum(lookup.size for lookup in self.lookups)
+        return error_bits(self.field.bits, lookers + entries)
+
+    def _work(self) -> int:
+        """Bits of work before alpha."""
+        return missing_bits(self.security_bits, self._challenge_bits())
 
     def _groups(self, items: Sequence[Any]) -> list[tuple[Lookup, list[Any], Any]]:
         """(lookup, items of its lookers, item of its table)."""
