@@ -29,7 +29,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "rescale": {"log_values": 5, "shift": 12},
     "relu": {"log_values": 5},
     "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
+    "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
 }
+VALUES = {"matmul": 3 * 4 * 7 * 5, "zkattn": 2 * 4 * 12 * 13 // 2}
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
     ("tlookup_inverses", {"log_values": 0, "log_table": 1}),
@@ -41,6 +43,8 @@ MORE = [
     ("commitment", {"log_values": 0, "scheme": "whir", "johnson": 0}),
     ("commitment", {"log_values": 12, "scheme": "whir", "johnson": 1}),
     ("commitment", {"log_values": 9, "scheme": "ligero", "johnson": 0}),
+    ("zkattn", {"num_layers": 1, "heads": 1, "kv_heads": 1, "positions": 1, "head_dim": 1}),
+    ("zkattn", {"num_layers": 1, "heads": 6, "kv_heads": 2, "positions": 130, "head_dim": 8}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -50,6 +54,7 @@ PHASES = {
     "rescale": ["witness", "lookups", "sumchecks"],
     "relu": ["commit", "lookups", "opening"],
     "commitment": ["commit", "opening"],
+    "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 
@@ -70,7 +75,7 @@ def test_a_case_is_proven_here_and_verified_in_another_process(name: str) -> Non
     record = run_case(name, SMALL[name], "cpu", seed=3, repeats=2)
     assert record["params"] == SMALL[name]
     assert (record["benchmark"], record["field"], record["seed"]) == (name, "goldilocks", 3)
-    assert record["values"] == (3 * 4 * 7 * 5 if name == "matmul" else 32)
+    assert record["values"] == VALUES.get(name, 32)
     assert list(record["phases"]) == PHASES[name]
     assert sum(phase[0] for phase in record["phases"].values()) <= record["samples"]["prove_s"][0]
     assert MINIMUM_BITS <= record["soundness_bits"] < 128

@@ -1,5 +1,6 @@
 """The suite's own benchmarks: single protocols and whole models; importing registers them."""
 
+from zkbench.bench.attention_cases import ZkAttnCase
 from zkbench.bench.commitment_case import CommitmentCase
 from zkbench.bench.inference_case import InferenceCase
 from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLookupInversesCase
@@ -14,4 +15,5 @@ __all__ = [
     "RescaleCase",
     "TLookupCase",
     "TLookupInversesCase",
+    "ZkAttnCase",
 ]

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.tables import EXP, Exp
 from zkbench.quant.formats import QuantisationError
-from zkbench.quant.linear import rescale
+from zkbench.quant.linear import exact_product, rescale
+
+_NEAR = 3  # how far the best shift is from log sum exp, nearly always
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class IntegerAttention:
     ) -> tuple[NDArray, ...]:
         """One head: q, k, v are blocks x B x head_dim."""
         where, width = f"attention of layer {layer}, head {head}", self.shape.head_dim
-        flat_q, flat_k, flat_v = (x.reshape(-1, width).astype(np.int64) for x in (q, k, v))
-        scores, remainders = rescale(flat_q @ flat_k.T, self.score_shift)
+        flat_q, flat_k, flat_v = (x.reshape(-1, width) for x in (q, k, v))
+        scores, remainders = rescale(exact_product(flat_q, flat_k.T), self.score_shift)
         later = np.triu(np.ones(scores.shape, dtype=bool), 1)
         shifts = self._shifts(scores, later)
         self._require(where, "a shift", shifts, _signed(2 * self.value_bits))
@@ -90,7 +92,8 @@ class IntegerAttention:
         sums = weights.sum(axis=1)
         scale, tolerance = 1 << self.table.log_scale, 1 << self.log_tolerance
         self._require(where, "a row sum", sums, (scale - tolerance, scale + tolerance - 1))
-        outputs, rest = rescale(weights @ flat_v, self.table.log_scale)
+        sums_of_values = weights.astype(np.float64) @ flat_v  # below 2^34, so exact
+        outputs, rest = rescale(sums_of_values.astype(np.int64), self.table.log_scale)
         self._require(where, "an output", outputs, _signed(self.value_bits))
         rows = (self.shape.blocks, self.shape.block)
         return (
@@ -140,14 +143,24 @@ class IntegerAttention:
 
     def _first_at_most(self, scores: NDArray, later: NDArray, most: NDArray) -> NDArray:
         """The least shift of each row whose sum is at most ``most``."""
-        low = self._least(scores, later)
-        high = low + self.table.cutoff
+        low, high = self._bracket(scores, later, most)
         while (low < high).any():
             middle = (low + high) // 2
             fits = self._row_sums(scores, later, middle) <= most
             low, high = np.where(fits, low, middle + 1), np.where(fits, middle, high)
             low = np.minimum(low, high)
         return low
+
+    def _bracket(self, scores: NDArray, later: NDArray, most: NDArray) -> tuple[NDArray, NDArray]:
+        """Shifts between which the least one is: around log sum exp, unless that is not enough."""
+        low = self._least(scores, later)
+        high = low + self.table.cutoff
+        unit = 2.0**-self.table.log_delta
+        logits = np.where(later, -np.inf, (scores - low[:, None]) * unit)
+        guess = low + (np.log(np.exp(logits).sum(axis=1)) / unit).astype(np.int64)
+        near = [np.clip(guess + by, low, high) for by in (-_NEAR, _NEAR)]
+        is_above, stays_above = (self._row_sums(scores, later, shift) > most for shift in near)
+        return np.where(is_above, near[0], low), np.where(stays_above, high, near[1])
 
     def _row_sums(self, scores: NDArray, later: NDArray, shifts: NDArray) -> NDArray:
         """Of the scores that count; an index is clipped to the table."""
