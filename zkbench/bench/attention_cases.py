@@ -131,17 +131,13 @@ class ZkAttnCase(ProtocolCase):
         """By counting, not by the protocol's own kernel."""
         tensors = {**vars(self.trace), **inputs}
         lookers = self.checks.lookers(tensors)
-        return {
-            name: sum(
-                np.bincount(
-                    v.reshape(-1).astype(np.int64) + lookup.offset(k), minlength=lookup.size
-                )
-                for k, v in enumerate(values)
-            )
-            for name, lookup, values in zip(
-                self.checks.counts, self.checks.lookups, lookers, strict=True
-            )
-        }
+        counts = {}
+        for name, lookup, values in zip(
+            self.checks.counts, self.checks.lookups, lookers, strict=True
+        ):
+            flat = [v.reshape(-1) + np.int64(lookup.offset(k)) for k, v in enumerate(values)]
+            counts[name] = np.bincount(np.concatenate(flat), minlength=lookup.size)
+        return counts
 
     def prepare(self) -> None:
         names = self.protocol.committed_shapes
