@@ -106,13 +106,6 @@ class LanguageModelConfig:
         """Whether embeddings are projected to the model's width, and back (OPT-350M)."""
         return self.embedding_width != self.width
 
-    @property
-    def parameters(self) -> int:
-        """The number of parameters; a tied output layer counts once."""
-        from zkbench.models.language.tensor_names import expected_shapes
-
-        return sum(math.prod(shape) for shape in expected_shapes(self).values())
-
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -1,5 +1,7 @@
 """The tensors of a checkpoint: their names, as Hugging Face writes them, and their shapes."""
 
+import math
+
 from zkbench.models.language.config import OPT_POSITION_OFFSET, LanguageModelConfig
 
 Shapes = dict[str, tuple[int, ...]]
@@ -12,6 +14,11 @@ def expected_shapes(config: LanguageModelConfig) -> Shapes:
         prefix = layer_prefix(config, layer)
         shapes |= {prefix + name: shape for name, shape in layer_shapes(config).items()}
     return shapes
+
+
+def num_parameters(config: LanguageModelConfig) -> int:
+    """The number of parameters; a tied output layer counts once."""
+    return sum(math.prod(shape) for shape in expected_shapes(config).values())
 
 
 def layer_prefix(config: LanguageModelConfig, layer: int) -> str:
