@@ -131,7 +131,7 @@ class _Layer:
             gate, up = self.linear("mlp.gate_proj", y), self.linear("mlp.up_proj", y)
             self.observe("gate", gate)
             self.observe("up", up)
-            h = silu(gate) * up
+            h: Floats = silu(gate) * up
         else:
             f = self.linear("fc1", y)
             self.observe("f", f)
@@ -168,7 +168,7 @@ class _Layer:
         k, v = np.repeat(k, self.config.group, axis=1), np.repeat(v, self.config.group, axis=1)
         scores = q @ k.transpose(0, 1, 3, 2) / math.sqrt(self.config.head_width)
         self.observe("scores", scores)
-        a = causal_softmax(scores) @ v
+        a: Floats = causal_softmax(scores) @ v
         return a.transpose(0, 2, 1, 3).reshape(a.shape[0], a.shape[2], -1)
 
 
