@@ -16,9 +16,18 @@ Floats = NDArray[np.floating[Any]]
 Tokens = NDArray[np.int64]
 Key = tuple[str, int]
 
-# The float model's names of what the integer model names otherwise.
-_NAMES = {"gate": "g", "up": "u", "q_rotated": "q", "k_rotated": "k"}
-_NOT_VALUES = ("x", "x_mid", "scores")
+# The integer model's names of what the float model names otherwise; None: it has no such tensor.
+_NAMES: dict[str, str | None] = {
+    "gate": "g",
+    "up": "u",
+    "q_rotated": "q",
+    "k_rotated": "k",
+    "x": None,
+    "x_mid": None,
+}
+# Without leading norms, what o and m write is the whole residual sum.
+_SUM_NAMES = {**_NAMES, "o": None, "m": None, "x_mid": "o", "x": "m"}
+_STREAM = ("x", "x_mid")
 _TYPICAL_ROW = 99  # percentile: a few rows with massive values do not set the residual's scale
 
 
@@ -65,12 +74,12 @@ class LanguageRanges:
         folded = folded_values(config, name, values)
         if name == "scores":
             self.scores = self.scores.joined(_spans(folded))
-        elif name in _NOT_VALUES:
+            return
+        if name in _STREAM:
             self._observe_stream(folded)
-        else:
-            self._observe_values((_NAMES.get(name, name), layer), folded)
-        if not config.norm_first and name in _NOT_VALUES and name != "scores":
-            self._observe_values(({"x_mid": "o", "x": "m"}[name], layer), folded)
+        tensor = (_NAMES if config.norm_first else _SUM_NAMES).get(name, name)
+        if tensor is not None:
+            self._observe_values((tensor, layer), folded)
 
     def _observe_values(self, key: Key, values: Floats) -> None:
         self.largest[key] = max(self.largest.get(key, 0.0), largest_magnitude(values))

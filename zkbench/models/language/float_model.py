@@ -42,7 +42,8 @@ class FloatLanguageModel:
         `observe` sees the values of every operator: "x" and "x_mid" (the residual stream before
         attention and before the feed-forward part; without leading norms: the sums before the
         norms), "q", "k", "v", "q_rotated", "k_rotated", "scores" (with 1/sqrt(d), not masked), "a",
-        "o", "gate", "up" or "f", "h", "m", and for the layer behind the last one "x" and "logits".
+        "o", "gate", "up" or "f", "h", "m", and for the layer behind the last one "x" (with leading
+        norms) and "logits".
         Raises `UnusableInput` for tokens outside of the vocabulary and too many positions.
         """
         check_tokens(self.config, tokens)
@@ -70,7 +71,8 @@ class FloatLanguageModel:
     def output(self, x: Floats, observe: Observer = _ignore) -> Floats:
         """The logits, batch x S x V, from the residual stream behind the last layer."""
         config = self.config
-        observe("x", config.layers, x)
+        if config.norm_first:
+            observe("x", config.layers, x)
         if config.is_llama:
             x = rms_norm(x, self._tensor("model.norm.weight"), config.norm_eps)
         elif config.norm_first:

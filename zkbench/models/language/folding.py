@@ -73,7 +73,7 @@ class FoldedWeights:
         return matrix * self._factor(name)
 
     def bias(self, layer: int, name: str) -> Floats | None:
-        """The bias of the tensor `name` (d_out), or None where the architecture has none."""
+        """The bias of the tensor `name` (d_out), or None for a LLaMA without; an OPT has all."""
         bias = self._own_bias(layer, name)
         norm = self._norm_read_by(layer, name)
         if norm.bias is not None:
@@ -82,7 +82,7 @@ class FoldedWeights:
                 carried = self._tensor(layer, f"{self.checkpoint_name(name)}.weight") @ norm.bias
             bias = carried if bias is None else bias + carried
         if bias is None:
-            return None
+            return None if self.config.is_llama else np.zeros(self.config.width)
         return self._centred(bias) if name in ("o", "m") else bias * self._factor(name)
 
     def embedding(self) -> Floats:
