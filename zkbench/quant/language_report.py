@@ -115,7 +115,8 @@ def compare_language_models(
             nats[i] -= log_likelihoods(logits, expected).sum()
         agreed += int((both[0].argmax(axis=-1) == both[1].argmax(axis=-1)).sum())
     size = targets.size
-    return LanguageComparison(size, window, *(float(n) for n in nats / size), agreed / size)
+    float_nats, integer_nats = (float(total) / size for total in nats)
+    return LanguageComparison(size, window, float_nats, integer_nats, agreed / size)
 
 
 def measure_errors(
