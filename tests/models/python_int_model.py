@@ -94,7 +94,8 @@ class PythonIntModel:
         self.block, self.size, self.found = block, len(tokens), {}
         self.table = exponentials(self.formats)
         stream = self.embed(tokens)
-        for self.layer in range(self.config.layers):
+        for layer in range(self.config.layers):
+            self.layer = layer
             stream = self.run_layer(stream)
         if self.config.norm_first:
             y, *_ = norm(stream, self.formats.epsilon)
