@@ -1,0 +1,235 @@
+"""The integer language model, which the proofs are about."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zkbench.errors import UnusableInput
+from zkbench.files import PathLike
+from zkbench.models.language.config import LanguageModelConfig
+from zkbench.models.language.float_model import check_tokens
+from zkbench.models.language.formats import LanguageFormats, linear_names, matrix_names
+from zkbench.models.language.integer_attention import block_size
+from zkbench.models.language.integer_layer import (
+    IntegerLayer,
+    LayerContext,
+    LayerTensors,
+    Tables,
+    forward_layer,
+)
+from zkbench.models.language.integer_operators import (
+    Int16s,
+    Int64s,
+    accumulate,
+    check_accumulators,
+    checked_int16,
+    normalise,
+    rescaled,
+)
+from zkbench.models.language.integer_tensors import (
+    HeldTensors,
+    IntegerTensors,
+    check_tensors,
+    described_tensors,
+    has_bias,
+)
+from zkbench.models.language.tables import activation_table, exponential_table, rotary_tables
+from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
+from zkbench.models.mapped_tensors import MappedTensors, write_streamed
+
+_FILE_NAME = "integer_model.safetensors"
+_FILE_KEY = "zkbench"
+_FILE_KIND = {"kind": "integer language model", "version": 1}
+
+
+class IntegerLanguageModel:
+    """A model in integers; `integer_layer` says what it computes.
+
+    tensors: where the weights come from, by the names of `described_tensors`: memory, a mapped
+    file, or float weights that are quantised when they are needed. One layer is asked for at a
+    time.
+    """
+
+    def __init__(
+        self, config: LanguageModelConfig, formats: LanguageFormats, tensors: IntegerTensors
+    ) -> None:
+        if len(formats.layers) != config.layers:
+            raise UnusableInput(f"{len(formats.layers)} layers have formats, not {config.layers}")
+        self.config = config
+        self.formats = formats
+        self._tensors = tensors
+        self._exponentials = exponential_table(formats.score_bits, formats.row_bits)
+
+    def tensor(self, name: str) -> NDArray[Any]:
+        """A weight by its name in `described_tensors`."""
+        return self._tensors.tensor(name)
+
+    def layer(self, index: int) -> IntegerLayer:
+        """The weights of one layer."""
+        matrices = matrix_names(self.config)
+        biases = [name for name in linear_names(self.config) if has_bias(self.config, name)]
+        return IntegerLayer(
+            {name: self.tensor(f"layers.{index}.{name}") for name in matrices},
+            {name: self.tensor(f"layers.{index}.{name}.bias") for name in biases},
+        )
+
+    def in_memory(self) -> "IntegerLanguageModel":
+        """The same model with all tensors held, for more than one forward pass."""
+        held = {name: np.array(self.tensor(name)) for name in described_tensors(self.config)}
+        return IntegerLanguageModel(self.config, self.formats, HeldTensors(held))
+
+    def tables(self, positions: int) -> Tables:
+        """What all layers look up, for that many positions."""
+        activation = None
+        if self.config.activation != "relu":
+            frac_bits = self.formats.layers[0]["g" if self.config.is_llama else "f"]
+            activation = activation_table(self.config.activation, frac_bits)
+        cos, sin = rotary_tables(self.config, positions) if self.config.is_llama else (None, None)
+        return Tables(self._exponentials, activation, cos, sin)
+
+    def forward(
+        self, tokens: ArrayLike, positions: ArrayLike | None = None, block: int | None = None
+    ) -> LanguageTrace:
+        """The whole inference on `tokens` (1-dimensional, not padded), with all of its values.
+
+        positions: where the output layer is computed, by default at the last token. block: B, a
+        power of two; by default that of `block_size`. Raises `UnusableInput` for tokens or
+        positions that the model has not, `QuantisationError` where a value leaves its range.
+        """
+        given = self._checked_tokens(tokens)
+        asked = _checked_positions(positions, len(given))
+        context, padded = self._prepare(given, block)
+        stack = StackedLayers(self.config.layers)
+        stream = self.embed(padded)
+        for index, found, following in self.run_layers(context, stream):
+            stack.add(index, found)
+            stream = following
+        output = self.output(stream[asked])
+        return LanguageTrace(padded, len(given), context.block, asked, stack.tensors, output)
+
+    def logits(self, tokens: ArrayLike) -> Int16s:
+        """The logits behind every token, S x V; nothing else is kept."""
+        given = self._checked_tokens(tokens)
+        context, padded = self._prepare(given, None)
+        stream = self.embed(padded)
+        for _, _, following in self.run_layers(context, stream):
+            stream = following
+        return self.output(stream[: len(given)]).logits
+
+    def run_layers(
+        self, context: LayerContext, stream: Int64s
+    ) -> Iterator[tuple[int, LayerTensors, Int64s]]:
+        """Index, tensors and following stream of each layer; one layer's weights at a time."""
+        for index in range(self.config.layers):
+            found, stream = forward_layer(context, index, self.layer(index), stream)
+            yield index, found, stream
+
+    def context(self, positions: int, block: int) -> LayerContext:
+        """What `forward_layer` needs for so many positions, a multiple of the block."""
+        return LayerContext(self.config, self.formats, self.tables(positions), block)
+
+    def embed(self, tokens: Int64s) -> Int64s:
+        """x_0 = 2^c E[token] + 2^c' P[position], S x D (without leading norms: E + P)."""
+        formats = self.formats
+        scaled = self.config.norm_first
+        x = self.tensor("embedding")[tokens].astype(np.int64)
+        x = x << formats.embedding_shift if scaled else x
+        if self.config.is_llama:
+            return x
+        rows = self.tensor("positions")[: len(tokens)].astype(np.int64)
+        return x + (rows << formats.positions_shift if scaled else rows)
+
+    def output(self, stream: Int64s) -> OutputTrace:
+        """The output layer, for some rows of the stream behind the last layer."""
+        ss = sq = r = None
+        if self.config.norm_first:
+            norm = normalise(stream, self.formats.epsilon, "the output norm")
+            y, ss, sq, r = norm.y, norm.ss, norm.sq, norm.r
+        else:
+            y = checked_int16(stream, "input of the output layer")
+        bias = None if self.config.is_llama else self.tensor("output.bias")
+        accumulators = accumulate(y, self.tensor("output"), bias)
+        check_accumulators(accumulators, "the output layer")
+        logits = rescaled(accumulators, self.formats.shifts["logits"], "logits of the output layer")
+        return OutputTrace(y, ss, sq, r, logits, logits.argmax(axis=-1).astype(np.int64))
+
+    def float_logits(self, logits: Int16s) -> NDArray[np.float64]:
+        """The real numbers that the logits stand for."""
+        return np.ldexp(logits.astype(np.float64), -self.formats.logits)
+
+    def save(self, folder: PathLike) -> None:
+        """Writes integer_model.safetensors into the folder, one tensor after the other."""
+        described = described_tensors(self.config)
+        content = {
+            **_FILE_KIND,
+            "config": self.config.to_dict(),
+            "formats": self.formats.to_dict(),
+        }
+        metadata = {_FILE_KEY: json.dumps(content, sort_keys=True)}
+        os.makedirs(folder, exist_ok=True)
+        tensors = ((name, self.tensor(name)) for name in described)
+        write_streamed(Path(folder) / _FILE_NAME, described, tensors, metadata)
+
+    @classmethod
+    def load(cls, folder: PathLike) -> "IntegerLanguageModel":
+        """The model that `save` wrote; its tensors stay in the mapped file.
+
+        Raises `UnusableInput`, naming the file, for everything that is not such a model.
+        """
+        path = Path(folder) / _FILE_NAME
+        file = MappedTensors(path)
+        try:
+            config, formats = _parsed(file.metadata)
+            check_tensors(config, _described(file))
+            return cls(config, formats, file)
+        except (UnusableInput, KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = error if isinstance(error, UnusableInput) else "its description is damaged"
+            raise UnusableInput(f"{path} is not an integer language model: {reason}") from error
+
+    def _checked_tokens(self, tokens: ArrayLike) -> Int64s:
+        given = np.asarray(tokens)
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise UnusableInput(f"tokens are {given.dtype} of shape {given.shape}, not integers")
+        check_tokens(self.config, given)
+        return given.astype(np.int64)
+
+    def _prepare(self, tokens: Int64s, block: int | None) -> tuple[LayerContext, Int64s]:
+        block = block_size(len(tokens)) if block is None else block
+        if block < 1 or block & (block - 1):
+            raise UnusableInput(f"the block is {block}; it must be a power of two")
+        padded = np.zeros(-(-len(tokens) // block) * block, dtype=np.int64)
+        padded[: len(tokens)] = tokens
+        check_tokens(self.config, padded)
+        return self.context(len(padded), block), padded
+
+
+def _checked_positions(positions: ArrayLike | None, count: int) -> Int64s:
+    asked = np.array([count - 1]) if positions is None else np.asarray(positions)
+    if asked.ndim != 1 or asked.size == 0 or asked.dtype.kind not in "iu":
+        raise UnusableInput("positions are a list of integers, at least one")
+    if int(asked.min()) < 0 or int(asked.max()) >= count:
+        raise UnusableInput(f"positions reach outside of the {count} tokens")
+    return asked.astype(np.int64)
+
+
+def _parsed(metadata: dict[str, str]) -> tuple[LanguageModelConfig, LanguageFormats]:
+    if _FILE_KEY not in metadata:
+        raise UnusableInput("it has no description")
+    content = json.loads(metadata[_FILE_KEY])
+    if {key: content.get(key) for key in _FILE_KIND} != _FILE_KIND:
+        raise UnusableInput("its kind or version is another")
+    config = LanguageModelConfig.from_dict(content["config"])
+    return config, LanguageFormats.from_dict(content["formats"])
+
+
+def _described(file: MappedTensors) -> dict[str, tuple[tuple[int, ...], str]]:
+    kinds = {"I16": "int16", "I64": "int64"}
+    return {
+        name: (file.shape(name), kinds.get(file.dtype_name(name), file.dtype_name(name)))
+        for name in file.names
+    }
