@@ -125,7 +125,7 @@ def commit(
         tree.absorb(codeword, count, stride)
     rows: Rows = HashedRows(tree, codeword, num_columns, stride)
     if turn < num_columns:
-        rows = RecomputedRows(tree, dense, code.log_rows, turn)
+        rows = RecomputedRows(tree, dense, code.log_rows)
     return ProverData(Commitment(tree.root, layout, code), dense, rows)
 
 
