@@ -15,7 +15,6 @@ from zkbench.kernels.launch import Array
 from zkbench.kernels.ntt_rows import encoded_rows
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
-
 _PIECE_SHARE = 32  # columns that are computed again at once take this part of the workspace
 
 
