@@ -54,6 +54,10 @@ class EqAxis:
         """The multilinear extension of the weights (zero beyond ``length``) at a point."""
         return eq.truncated_eq(self.point, at, length)
 
+    def total(self, length: int) -> Element:
+        """The sum of the weights."""
+        return eq.truncated_eq(self.point, None, length)
+
 
 @dataclass(frozen=True)
 class OnesAxis:
@@ -70,6 +74,9 @@ class OnesAxis:
 
     def extension(self, at: Sequence[Element], length: int) -> Element:
         return eq.truncated_eq(at, None, length)
+
+    def total(self, length: int) -> Element:
+        return length
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,9 @@ class VectorAxis:
             high = [w * value for value in table]
             table = [a - b for a, b in zip(table, high, strict=True)] + high
         return sum((a * b for a, b in zip(self.values, table, strict=False)), 0 * self.values[0])
+
+    def total(self, length: int) -> Element:
+        return sum(self.values[1:], self.values[0])
 
 
 AxisWeight = EqAxis | OnesAxis | VectorAxis
@@ -160,6 +170,16 @@ class Sparse:
 
 
 Functional = AxisWeights | Sparse
+
+
+def sum_of_weights(functional: Functional, shape: Sequence[int]) -> Element:
+    """The sum of all entries' weights, for a tensor of this shape."""
+    if isinstance(functional, Sparse):
+        return sum(functional.coefficients[1:], functional.coefficients[0])
+    total: Any = 1
+    for axis, length in zip(functional.axes, shape, strict=True):
+        total = total * axis.total(length)
+    return total
 
 
 @dataclass(frozen=True)

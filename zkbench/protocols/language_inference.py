@@ -1,0 +1,313 @@
+"""Inference of a committed language model: these public tokens are followed by these public tokens.
+
+What is proven is the integer model of models/language (integer_layer.py says what it computes): from
+the embedding of the tokens to the arg-max token behind each position asked for, nothing left out. All
+layers are one stack, so the proof has a constant number of stages (program.py); they are tied to one
+another by the residual stream, which is linear in what is committed (residual.py).
+
+Committed once: embedding, positions, all matrices and biases. Committed by a proof: every tensor that
+comes out of a rescaling or a norm, attention's indices and shifts, and the norms' limbs. Everything else
+is virtual. Weights are not range-checked: the committed model is a function over F_p, and equals the
+integer model wherever its weights are the 16-bit integers that they are taken for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import log2
+from typing import Any
+
+import numpy as np
+
+from zkbench.commitments.schemes import Scheme
+from zkbench.errors import UnusableInput
+from zkbench.fields import Field
+from zkbench.models.language.config import LanguageModelConfig
+from zkbench.models.language.formats import LanguageFormats, linear_names
+from zkbench.models.language.integer_tensors import has_bias
+from zkbench.models.language.tables import activation_table
+from zkbench.protocols.causal_tiles import AttentionShape
+from zkbench.protocols.gkr import Shape
+from zkbench.protocols.operators import (
+    Attention,
+    Chosen,
+    EntrywiseProduct,
+    LinearLayer,
+    Names,
+    Norm,
+    Rescaled,
+    Rotation,
+)
+from zkbench.protocols.program import Operator, Program, TableLookup
+from zkbench.protocols.residual import Contribution, ResidualStream, Tap
+from zkbench.protocols.rmsnorm import RMSNorm
+from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
+from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
+from zkbench.protocols.zkattn import ZkAttn
+
+_STREAM_BITS = 32  # |x| of the stream stays below 2^32: what the norms' argument needs
+_ATTENTION = {"queries": "q", "keys": "k", "values": "v", "indices": "t", "outputs": "a"}
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageInference:
+    """One inference: ``tokens`` of all positions, padding included; ``chosen`` behind ``positions``.
+
+    block: positions in a block of attention, which divides the number of tokens. Raises UnusableInput
+    for models that there is no program for.
+    """
+
+    scheme: Scheme
+    config: LanguageModelConfig
+    formats: LanguageFormats
+    tokens: np.ndarray
+    positions: np.ndarray
+    chosen: np.ndarray
+    block: int
+
+    def __post_init__(self) -> None:
+        if not self.config.norm_first or self.config.has_projections:
+            raise UnusableInput("models with norms behind the sums or projections have no proof yet")
+        if self.formats.tolerance & (self.formats.tolerance - 1):
+            raise UnusableInput("a proof needs a power of two as tolerance of the rows' sums")
+        if self._stream.bound >= 1 << _STREAM_BITS:
+            raise UnusableInput(
+                f"the residual stream could reach 2^{log2(self._stream.bound):.1f}, beyond the"
+                f" 2^{_STREAM_BITS} that a proof allows; calibrate with fewer residual bits"
+            )
+
+    @property
+    def field(self) -> Field:
+        return self.scheme.field
+
+    # Shapes.
+
+    @property
+    def _rows(self) -> Shape:
+        """Positions as one axis."""
+        return (len(self.tokens),)
+
+    @property
+    def _blocks(self) -> Shape:
+        """Positions as blocks, and inside them."""
+        return (len(self.tokens) // self.block, self.block)
+
+    @property
+    def _attention_shape(self) -> AttentionShape:
+        config, (blocks, block) = self.config, self._blocks
+        heads = (config.heads, config.kv_heads, config.head_width)
+        return AttentionShape(config.layers, blocks, block.bit_length() - 1, *heads)
+
+    def _side(self, name: str) -> Shape:
+        """What a matrix reads ("in o") or writes ("q"), as axes."""
+        config = self.config
+        return {
+            "q": (config.heads, config.head_width),
+            "k": (config.kv_heads, config.head_width),
+            "v": (config.kv_heads, config.head_width),
+            "in o": (config.heads, config.head_width),
+            "in m": (config.ffn_width,),
+            "g": (config.ffn_width,),
+            "u": (config.ffn_width,),
+            "f": (config.ffn_width,),
+        }.get(name, (config.width,))
+
+    def weight_shapes(self) -> dict[str, Shape]:
+        """Tensors of the model's commitment."""
+        return model_shapes(self.config)
+
+    @property
+    def unsigned(self) -> frozenset[str]:
+        """Committed tensors of unsigned 16-bit integers."""
+        norms = [f"{norm}.{part}" for norm in self._norms for part in ("limbs", "sq_high", "r_high")]
+        return frozenset(["t", "attention.shift_low", "attention.shift_high", *norms])
+
+    # Operators.
+
+    @cached_property
+    def _stream(self) -> ResidualStream:
+        config, formats = self.config, self.formats
+        layers = range(config.layers)
+        contributions = [
+            Contribution(name, tuple(formats.residual_shift(l, name) for l in layers))
+            for name in ("o", "m")
+        ]
+        taps = (
+            Tap("x1", tuple(2 * l for l in layers)),
+            Tap("x2", tuple(2 * l + 1 for l in layers)),
+            Tap("xf", (2 * config.layers,), tuple(self.positions.tolist())),
+        )
+        table = None if config.is_llama else "positions"
+        return ResidualStream(
+            len(self.tokens),
+            config.width,
+            config.vocab,
+            self.tokens,
+            (contributions[0], contributions[1]),
+            taps,
+            "embedding",
+            formats.embedding_shift,
+            table,
+            formats.positions_shift if table else 0,
+            config.max_positions if table else 0,
+        )
+
+    @property
+    def _norms(self) -> dict[str, tuple[RMSNorm, Names]]:
+        """The three norms: before attention, before the feed-forward part, before the output."""
+        config, epsilon = self.config, self.formats.epsilon
+        sizes = {"norm1": (config.layers, self._rows), "norm2": (config.layers, self._rows)}
+        sizes["normf"] = (1, (len(self.positions),))
+        found = {}
+        for name, (layers, rows) in sizes.items():
+            suffix = name.removeprefix("norm")
+            names = Names(name, {"inputs": f"x{suffix}", "outputs": f"y{suffix}"})
+            found[name] = (RMSNorm(self.field, layers, rows, config.width, epsilon), names)
+        return found
+
+    def _norm(self, name: str) -> Norm:
+        return Norm(*self._norms[name])
+
+    def _linear(self, y: str, x: str, d_in: Shape, blocks: bool, is_index: bool = False) -> Any:
+        """A linear layer of all layers, and its rescaling; blocks: y is one of attention's tensors."""
+        config, d_out = self.config, self._side(y)
+        name = y.removesuffix("_raw")
+        d_out = self._side(name)
+        rows = self._blocks if blocks or name == "o" else self._rows
+        y_rows = self._blocks if blocks else self._rows
+        x_rows = self._blocks if name == "o" else self._rows
+        bias = f"b_{name}" if has_bias(config, name) else None
+        layer = LinearLayer(
+            y, x, f"w_{name}", bias, config.layers, rows, d_in, d_out, x_rows, y_rows
+        )
+        shape = (config.layers, *y_rows, *d_out)
+        return [layer, Rescaled(y, shape, self.formats.shifts[name], is_index)]
+
+    def _rotated(self, name: str) -> list[Operator]:
+        config = self.config
+        shape = (config.layers, *self._blocks, *self._side(name))
+        half = config.head_width // 2
+        tables = RotaryTables.of(len(self.tokens), half, config.rope_theta)
+        rotation = Rotation(name, f"{name}_raw", shape, tables)
+        return [rotation, Rescaled(name, shape, ROTARY_BITS)]
+
+    def _attention(self) -> list[Operator]:
+        formats, table = self.formats, self._exponentials
+        log_tolerance = formats.tolerance.bit_length() - 1
+        shape = self._attention_shape
+        protocol = ZkAttn(self.field, shape, formats.shifts["z"], table, log_tolerance)
+        heads: list[Operator] = []
+        for name in "qkv":
+            rotates = self.config.is_llama and name != "v"
+            y = f"{name}_raw" if rotates else name
+            heads += self._linear(y, "y1", (self.config.width,), True)
+            heads += self._rotated(name) if rotates else []
+        return [*heads, Attention(protocol, Names("attention", _ATTENTION))]
+
+    def _feed_forward(self) -> list[Operator]:
+        width = (self.config.width,)
+        if not self.config.is_llama:
+            return self._linear("f", "y2", width, False, True)
+        shape = (self.config.layers, *self._rows, self.config.ffn_width)
+        return [
+            *self._linear("g", "y2", width, False, True),
+            *self._linear("u", "y2", width, False),
+            EntrywiseProduct("h", ("activated", "u"), shape),
+            Rescaled("h", shape, self.formats.shifts["h"]),
+        ]
+
+    def _output(self) -> list[Operator]:
+        config, rows = self.config, (len(self.positions),)
+        bias = None if config.is_llama else "b_output"
+        sides = ((config.width,), (config.vocab,))
+        layer = LinearLayer("logits", "yf", "output", bias, 1, rows, *sides, rows, rows)
+        shape = (1, *rows, config.vocab)
+        rescaled = Rescaled("logits", shape, self.formats.shifts["logits"])
+        return [layer, rescaled, Chosen("logits", self.chosen, config.vocab)]
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """From the tokens to the tokens chosen."""
+        inner = "h" if self.config.is_llama else "activated"
+        return (
+            self._stream,
+            self._norm("norm1"),
+            *self._attention(),
+            *self._linear("o", "a", self._side("in o"), False),
+            self._norm("norm2"),
+            *self._feed_forward(),
+            *self._linear("m", inner, self._side("in m"), False),
+            self._norm("normf"),
+            *self._output(),
+        )
+
+    @property
+    def _exponentials(self) -> Exp:
+        return Exp(self.formats.score_bits, self.formats.row_bits)
+
+    @cached_property
+    def _activation(self) -> Table:
+        config, bits = self.config, self.formats.layers[0]
+        if config.activation == "relu":
+            return Relu(16)
+        table = activation_table(config.activation, bits["g" if config.is_llama else "f"])
+        return FunctionTable(config.activation, tuple(table.tolist()), 1 << 15)
+
+    @cached_property
+    def program(self) -> Program:
+        shape = (self.config.layers, *self._rows, self.config.ffn_width)
+        index = "g" if self.config.is_llama else "f"
+        lookups = (
+            TableLookup(
+                "exponentials",
+                self._exponentials,
+                (("attention.weights", "t", self._attention_shape.scores),),
+            ),
+            TableLookup("activation", self._activation, (("activated", index, shape),)),
+        )
+        return Program(
+            self.scheme,
+            self.weight_shapes(),
+            self._witness_shapes(),
+            self.operators,
+            lookups,
+            self.unsigned,
+        )
+
+    def _witness_shapes(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {}
+        for operator in self.operators:
+            if isinstance(operator, Rescaled):
+                shapes[operator.y] = operator.shape
+            if isinstance(operator, Attention | Norm):
+                own = operator.protocol.committed_shapes
+                shapes |= {operator.names(name): shape for name, shape in own.items()}
+        return shapes
+
+
+def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
+    """Names and shapes of a model's committed tensors: layers stacked, heads as axes."""
+    layers, width, inner = config.layers, config.width, config.ffn_width
+    heads, keys = (config.heads, config.head_width), (config.kv_heads, config.head_width)
+    sides: dict[str, tuple[Shape, Shape]] = {
+        "q": ((width,), heads),
+        "k": ((width,), keys),
+        "v": ((width,), keys),
+        "o": (heads, (width,)),
+        "m": ((inner,), (width,)),
+    }
+    sides |= {name: ((width,), (inner,)) for name in ("g", "u", "f")}
+    shapes: dict[str, Shape] = {"embedding": (config.vocab, width)}
+    if not config.is_llama:
+        shapes["positions"] = (config.max_positions, width)
+        shapes["b_output"] = (1, config.vocab)
+    shapes["output"] = (1, width, config.vocab)
+    for name in linear_names(config):
+        d_in, d_out = sides[name]
+        shapes[f"w_{name}"] = (layers, *d_in, *d_out)
+        if has_bias(config, name):
+            shapes[f"b_{name}"] = (layers, *d_out)
+    return shapes
+
+

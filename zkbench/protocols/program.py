@@ -1,0 +1,331 @@
+"""Proofs of whole models: a program of operators on stacked tensors.
+
+A tensor is known by its name. It is committed (weights, or the witness), or virtual: then it is only
+ever spoken of by claims. An operator ties its outputs to its inputs: it takes the claims on its outputs
+and leaves claims on its inputs, in the ledger. So operators are proven from the last to the first, each
+once for all layers, and the number of stages does not depend on the depth:
+
+    A  commit to the witness and to the multiplicities of the range checks
+    B  all range checks of all operators, in one batch of lookups
+    C  the operators, from the last to the first
+    D  logUp*: claims on looked-up outputs become claims on the indices that they were looked up with
+    E  open all claims on committed tensors
+
+Prover and verifier run the same script. What is left in the ledger on a virtual tensor when all is
+done would be unproven: that is an error of the program, not of a proof, and raises RuntimeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.claims import (
+    AxisWeights,
+    Claim,
+    EqAxis,
+    Functional,
+    Value,
+    sum_of_weights,
+)
+from zkbench.commitments.interleaved import Commitment, ProverData
+from zkbench.commitments.layout import Layout
+from zkbench.commitments.schemes import Scheme
+from zkbench.fields import Field
+from zkbench.kernels.launch import Array, Target
+from zkbench.protocols.gkr import Shape
+from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
+from zkbench.protocols.range_checks import RangeCheck, RangeChecks
+from zkbench.protocols.tables import Table
+from zkbench.protocols.tlookup import TLookup, multiplicities
+from zkbench.security import Term
+from zkbench.transcript import ProverTranscript, VerifierTranscript
+
+Element = Any
+Tensors = Mapping[str, Array]
+
+
+@dataclass
+class Ledger:
+    """Claims on tensors, in the order in which they were made."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    def add(self, tensor: str, functional: Functional, value: Element) -> None:
+        """sum over entries of functional(entry) tensor(entry) = value."""
+        self.claims.append(Claim(tensor, functional, value))
+
+    def add_value(self, tensor: str, value: Value) -> None:
+        """The extension of ``tensor`` has this value."""
+        self.add(tensor, AxisWeights.at(value.point), value.value)
+
+    def take(self, tensor: str) -> list[Claim]:
+        """The claims on a tensor, which are no longer in the ledger."""
+        taken = [claim for claim in self.claims if claim.tensor == tensor]
+        self.claims = [claim for claim in self.claims if claim.tensor != tensor]
+        return taken
+
+    def take_value(self, tensor: str) -> Value:
+        """The one claim on a tensor, on its extension's value at a point."""
+        (claim,) = self.take(tensor)
+        axes = claim.functional.axes if isinstance(claim.functional, AxisWeights) else ()
+        points = tuple(axis.point for axis in axes if isinstance(axis, EqAxis))
+        if not axes or len(points) != len(axes):
+            raise RuntimeError(f"the claim on {tensor} is not one at a point")
+        return Value(points, claim.value)
+
+    def on(self, names: Sequence[str]) -> list[Claim]:
+        """The claims on these tensors."""
+        return [claim for claim in self.claims if claim.tensor in names]
+
+
+@dataclass
+class Run:
+    """What the operators of a proof share, on either side.
+
+    ranged: the range checks' claims, by the names of the tensors that were checked.
+    """
+
+    field: Field
+    transcript: Any
+    ranged: Mapping[str, Value]
+    ledger: Ledger
+
+
+@dataclass
+class ProverRun(Run):
+    """``tensors``: all tensors, the virtual ones that operators read too, flat on the target."""
+
+    target: Target
+    tensors: Tensors
+
+
+class Operator(Protocol):
+    """One kind of operator of a model, for all its layers."""
+
+    @property
+    def range_checks(self) -> tuple[RangeCheck, ...]:
+        """What must be in a range; the claims come in ``Run.ranged``."""
+
+    def prove(self, run: ProverRun) -> None:
+        """Take the claims on the outputs, leave claims on the inputs."""
+
+    def verify(self, run: Run) -> None:
+        """The same."""
+
+    def soundness_terms(self, field: Field) -> list[Term]:
+        """Each source of error, with its bits."""
+
+
+@dataclass(frozen=True)
+class TableLookup:
+    """Virtual tensors that are a table's entries at committed indices.
+
+    outputs: (name of the virtual tensor, name of its indices, their shape).
+    """
+
+    name: str
+    table: Table
+    outputs: tuple[tuple[str, str, Shape], ...]
+
+    def protocol(self, field: Field) -> LogupStar:
+        return LogupStar(field, self.table, tuple(shape for _, _, shape in self.outputs))
+
+    def pushed_shapes(self, field: Field) -> dict[str, Shape]:
+        """Columns of the vector that logUp* pushes forward."""
+        size = len(self.table.values)
+        return {f"{self.name}.pushed{d}": (size,) for d in range(field.degree)}
+
+    def take(self, ledger: Ledger) -> list[OutputClaim]:
+        """The claims on the outputs, numbered as logUp* numbers its index tensors."""
+        return [
+            OutputClaim(source, claim.functional, claim.value)
+            for source, (output, _, _) in enumerate(self.outputs)
+            for claim in ledger.take(output)
+        ]
+
+    def book(self, field: Field, ledger: Ledger, claims: LogupStarClaims) -> None:
+        for (_, index, _), value in zip(self.outputs, claims.indices, strict=True):
+            ledger.add_value(index, value)
+        for columns in claims.pushed:
+            for name, value in zip(self.pushed_shapes(field), columns, strict=True):
+                ledger.add_value(name, value)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The operators of a model, from its inputs to its outputs, and its committed tensors.
+
+    weights: what the model's commitment holds; witness: what a proof commits to, all of it in int16:
+    tensors named in ``unsigned`` are uint16, and 2^15 less is what is committed. most_claims: on each of
+    the commitments, for the soundness terms.
+    """
+
+    scheme: Scheme
+    weights: Mapping[str, Shape]
+    witness: Mapping[str, Shape]
+    operators: tuple[Operator, ...]
+    lookups: tuple[TableLookup, ...]
+    unsigned: frozenset[str] = frozenset()
+    most_claims: int = 1 << 10
+
+    @property
+    def field(self) -> Field:
+        return self.scheme.field
+
+    @property
+    def checks(self) -> RangeChecks:
+        return RangeChecks(tuple(c for one in self.operators for c in one.range_checks))
+
+    def soundness_terms(self) -> list[Term]:
+        """Every way in which a false statement may pass, with its bits."""
+        terms = TLookup(self.field, self.checks.lookups).soundness_terms()
+        for operator in self.operators:
+            terms += operator.soundness_terms(self.field)
+        sizes = {"weights": self.weights, "witness": self.witness, "counts": self.checks.counts}
+        for lookup in self.lookups:
+            terms += lookup.protocol(self.field).soundness_terms(self.most_claims)
+            sizes[lookup.name] = lookup.pushed_shapes(self.field)
+        opened = {
+            name: (Layout.of(shapes).num_values, self.most_claims) for name, shapes in sizes.items()
+        }
+        return terms + [Term(*term) for term in self.scheme.opening_terms(opened)]
+
+    def prove(
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        model: ProverData,
+        tensors: Tensors,
+        timer: PhaseTimer,
+    ) -> None:
+        """``model``: the prover's side of the model's commitment; the statement is already bound."""
+        checks = self.checks
+        with timer.phase("commit"):
+            lookers = checks.lookers(tensors)
+            counts = [
+                multiplicities(target, *pair)
+                for pair in zip(checks.lookups, lookers, strict=True)
+            ]
+            opened = [model, *self._commit_witness(transcript, target, tensors, counts)]
+        with timer.phase("lookups"):
+            lookup = TLookup(self.field, checks.lookups)
+            ranged = lookup.prove(transcript, target, lookers, counts)
+        ledger = Ledger(checks.on_counts(ranged))
+        run = ProverRun(self.field, transcript, checks.values(ranged), ledger, target, tensors)
+        with timer.phase("sumchecks"):
+            for operator in reversed(self.operators):
+                operator.prove(run)
+        with timer.phase("lookups"):
+            opened += [self._prove_lookup(run, one) for one in self.lookups]
+        with timer.phase("opening"):
+            names = [data.commitment.names for data in opened]
+            claims = self._claims(ledger, names)
+            self.scheme.prove(transcript, target, list(zip(opened, claims, strict=True)))
+
+    def verify(self, transcript: VerifierTranscript, model: Commitment) -> None:
+        """Raises ProofRejected unless all holds; the statement is already bound."""
+        checks = self.checks
+        opened = [model, self._receive(transcript, "witness", self.witness)]
+        opened.append(self._receive(transcript, "counts", checks.counts))
+        ranged = TLookup(self.field, checks.lookups).verify(transcript)
+        ledger = Ledger(checks.on_counts(ranged))
+        run = Run(self.field, transcript, checks.values(ranged), ledger)
+        for operator in reversed(self.operators):
+            operator.verify(run)
+        opened += [self._verify_lookup(run, one) for one in self.lookups]
+        claims = self._claims(ledger, [data.names for data in opened])
+        self.scheme.verify(transcript, list(zip(opened, claims, strict=True)))
+
+    def _commit_witness(
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        tensors: Tensors,
+        counts: Sequence[np.ndarray],
+    ) -> list[ProverData]:
+        """Multiplicities, which need more bits, are a commitment of their own."""
+        shapes = self.checks.counts
+        witness = {
+            name: self._signed(target, tensors[name]) if name in self.unsigned else tensors[name]
+            for name in self.witness
+        }
+        numbers = {n: target.to_device(c) for n, c in zip(shapes, counts, strict=True)}
+        return [
+            self._commit(transcript, target, "witness", witness, self.witness),
+            self._commit(transcript, target, "counts", numbers, shapes),
+        ]
+
+    def _signed(self, target: Target, array: Array) -> Array:
+        """Unsigned 16-bit integers less 2^15: the same bits but the highest."""
+        flipped = target.to_host(array) ^ np.uint16(1 << 15)
+        return target.to_device(flipped.view(np.int16))
+
+    def _commit(
+        self,
+        transcript: ProverTranscript,
+        target: Target,
+        label: str,
+        tensors: Tensors,
+        shapes: Mapping[str, Shape],
+    ) -> ProverData:
+        data = self.scheme.commit(target, tensors, shapes)
+        transcript.send_bytes(label, data.commitment.root)
+        return data
+
+    def _receive(
+        self, transcript: VerifierTranscript, label: str, shapes: Mapping[str, Shape]
+    ) -> Commitment:
+        return self.scheme.commitment(transcript.receive_bytes(label, 32), shapes)
+
+    def _prove_lookup(self, run: ProverRun, lookup: TableLookup) -> ProverData:
+        shapes = lookup.pushed_shapes(self.field)
+        committed: list[ProverData] = []
+
+        def commit(pushed: Array) -> None:
+            words = run.target.to_host(pushed).reshape(-1, self.field.degree)
+            columns = {
+                name: run.target.to_device(np.ascontiguousarray(words[:, d]))
+                for d, name in enumerate(shapes)
+            }
+            committed.append(
+                self._commit(run.transcript, run.target, lookup.name, columns, shapes)
+            )
+
+        indices = [run.tensors[index] for _, index, _ in lookup.outputs]
+        outputs = lookup.take(run.ledger)
+        protocol = lookup.protocol(self.field)
+        claims = protocol.prove(run.transcript, run.target, indices, outputs, commit)
+        lookup.book(self.field, run.ledger, claims)
+        return committed[0]
+
+    def _verify_lookup(self, run: Run, lookup: TableLookup) -> Commitment:
+        committed: list[Commitment] = []
+        shapes = lookup.pushed_shapes(self.field)
+
+        def receive() -> None:
+            committed.append(self._receive(run.transcript, lookup.name, shapes))
+
+        outputs = lookup.take(run.ledger)
+        claims = lookup.protocol(self.field).verify(run.transcript, outputs, receive)
+        lookup.book(self.field, run.ledger, claims)
+        return committed[0]
+
+    def _claims(self, ledger: Ledger, names: Sequence[Sequence[str]]) -> list[list[Claim]]:
+        """The claims on each commitment; there must not be others."""
+        claims = [[self._on_signed(claim) for claim in ledger.on(one)] for one in names]
+        if sum(map(len, claims)) != len(ledger.claims) or max(map(len, claims)) > self.most_claims:
+            left = {c.tensor for c in ledger.claims} - {name for one in names for name in one}
+            raise RuntimeError(f"claims are left on virtual tensors: {sorted(left)}")
+        return claims
+
+    def _on_signed(self, claim: Claim) -> Claim:
+        """What a claim on unsigned integers says of those that are committed in their place."""
+        if claim.tensor not in self.unsigned:
+            return claim
+        total = sum_of_weights(claim.functional, self.witness[claim.tensor])
+        return replace(claim, value=claim.value - (1 << 15) * total)
