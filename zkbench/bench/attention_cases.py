@@ -118,7 +118,7 @@ class ZkAttnCase(ProtocolCase):
         return inputs | self._counts(inputs)
 
     def _committed(self, trace: AttentionTrace) -> dict[str, np.ndarray]:
-        shifts = trace.shifts + self.protocol.shift_offset
+        shifts = trace.shifts + self.protocol.shifts.offset
         bits = self.protocol.value_bits
         return {
             "indices": trace.indices,

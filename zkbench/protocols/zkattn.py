@@ -38,37 +38,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights, Claim, EqAxis, OnesAxis, Value, VectorAxis
+from zkbench.commitments.claims import AxisWeights, Claim, Value
 from zkbench.fields import Field
 from zkbench.kernels.attention import Tiles
-from zkbench.kernels.contract import contract, dot
 from zkbench.kernels.launch import Array, Target
+from zkbench.protocols.attention_outputs import AttentionOutputs, OutputsClaims
 from zkbench.protocols.attention_scores import AttentionScores
-from zkbench.protocols.attention_values import AttentionValues
-from zkbench.protocols.causal_mask import CausalMask
-from zkbench.protocols.causal_tiles import (
-    AttentionShape,
-    Weighted,
-    eq_weights,
-    masked,
-    row_weights,
-    tiles_of_rows,
-)
+from zkbench.protocols.causal_tiles import AttentionShape, Weighted
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
 from zkbench.protocols.range_checks import RangeCheck, RangeChecks
-from zkbench.protocols.rescale import VALUE_BITS, Rescale
+from zkbench.protocols.rescale import VALUE_BITS
+from zkbench.protocols.row_shifts import Points, RowShifts, weighted_total
 from zkbench.protocols.tables import EXP, Exp
 from zkbench.protocols.tlookup import TLookup, indicator, multiplicities
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+LIMBS = ("shift_low", "shift_high")  # of a row's shift, committed
 
 
 @dataclass(frozen=True)
@@ -114,9 +106,8 @@ class ZkAttn:
     value_bits: int = VALUE_BITS  # of outputs, and of each of a shift's limbs
 
     @property
-    def shift_offset(self) -> int:
-        """shift = low + 2^value_bits high - shift_offset, so its range is symmetric."""
-        return 1 << (2 * self.value_bits - 1)
+    def shifts(self) -> RowShifts:
+        return RowShifts(self.field, self.shape, LIMBS, self.value_bits)
 
     @property
     def committed_shapes(self) -> dict[str, Shape]:
@@ -135,16 +126,8 @@ class ZkAttn:
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
         """Names are those of the fields of the witness."""
-        shape, tolerance = self.shape, 1 << self.log_tolerance
-        scale, size = 1 << self.table.log_scale, 1 << self.value_bits
-        return (
-            RangeCheck("score_remainders", 1 << self.score_shift, shape.scores),
-            RangeCheck("row_sums", 2 * tolerance, shape.rows, tolerance - scale),
-            RangeCheck("shift_low", size, shape.rows),
-            RangeCheck("shift_high", size, shape.rows),
-            RangeCheck("output_remainders", scale, shape.queries),
-            RangeCheck("outputs", size, shape.queries, size // 2),
-        )
+        remainders = RangeCheck("score_remainders", 1 << self.score_shift, self.shape.scores)
+        return (remainders, *self.shifts.range_checks, *self.outputs.range_checks)
 
     @property
     def exponentials(self) -> LogupStar:
@@ -156,16 +139,9 @@ class ZkAttn:
         return AttentionScores(self.field, self.shape)
 
     @property
-    def weighted_values(self) -> AttentionValues:
-        return AttentionValues(self.field, self.shape)
-
-    @property
-    def mask(self) -> CausalMask:
-        return CausalMask(self.field, self.shape)
-
-    @property
-    def rescale(self) -> Rescale:
-        return Rescale(self.field, self.shape.queries, self.table.log_scale)
+    def outputs(self) -> AttentionOutputs:
+        parameters = (self.table.log_scale, self.log_tolerance, self.value_bits)
+        return AttentionOutputs(self.field, self.shape, *parameters)
 
     def tiles(self, target: Target, indices: Array) -> Tiles:
         """P, as it follows from its indices."""
@@ -175,8 +151,7 @@ class ZkAttn:
 
     def soundness_terms(self) -> list[Term]:
         """Each source of error of the claims' part, with its bits: not those of the lookups."""
-        parts = (self.scores, self.weighted_values, self.mask)
-        return [term for part in parts for term in part.soundness_terms()]
+        return self.scores.soundness_terms() + self.outputs.soundness_terms()
 
     # Claims, once those of the range checks are known.
 
@@ -188,111 +163,64 @@ class ZkAttn:
         values: Mapping[str, Value],
     ) -> AttentionClaims:
         """``values``: the lookups' claims, by the names of ``range_checks``."""
-        tiles = self.tiles(target, witness.indices)
-        sent = self._score_parts(target, witness, values["score_remainders"])
+        at = self._parts_weights(values["score_remainders"].point)
+        sent = [self._total(target, witness, *pair) for pair in at]
         transcript.send("scores", sent)
-        at_score, on_parts = self._score_claims(values["score_remainders"], sent)
-        on_products = self.scores.prove(transcript, target, witness.queries, witness.keys, at_score)
-        at_sum, on_output = self.rescale.prove(
-            transcript, target, witness.outputs, values["output_remainders"]
-        )
-        on_p, on_values = self.weighted_values.prove(
-            transcript, target, tiles, witness.values, at_sum
-        )
-        on_masked = self.mask.prove(transcript, target, tiles)
-        on_rows = self._row_claim(values["row_sums"])
-        claims = [*on_parts, *self._claims(on_products, on_output, on_values)]
-        return self._collect(values, claims, (on_p, on_rows, on_masked))
+        score = self._score(values["score_remainders"], sent)
+        on_products = self.scores.prove(transcript, target, witness.queries, witness.keys, score)
+        tiles = self.tiles(target, witness.indices)
+        tensors = (tiles, witness.values, witness.outputs)
+        on_outputs = self.outputs.prove(transcript, target, *tensors, values)
+        return self._collect(values, at, sent, on_products, on_outputs)
 
     def verify_claims(
         self, transcript: VerifierTranscript, values: Mapping[str, Value]
     ) -> AttentionClaims:
         """Returns the claims that the caller must check."""
-        sent = transcript.receive("scores", 3)
-        at_score, on_parts = self._score_claims(values["score_remainders"], sent)
-        on_products = self.scores.verify(transcript, at_score)
-        at_sum, on_output = self.rescale.verify(transcript, values["output_remainders"])
-        on_p, on_values = self.weighted_values.verify(transcript, at_sum)
-        on_masked = self.mask.verify(transcript)
-        on_rows = self._row_claim(values["row_sums"])
-        claims = [*on_parts, *self._claims(on_products, on_output, on_values)]
-        return self._collect(values, claims, (on_p, on_rows, on_masked))
+        at = self._parts_weights(values["score_remainders"].point)
+        sent = transcript.receive("scores", len(at))
+        score = self._score(values["score_remainders"], sent)
+        on_products = self.scores.verify(transcript, score)
+        on_outputs = self.outputs.verify(transcript, values)
+        return self._collect(values, at, sent, on_products, on_outputs)
 
-    def _parts_weights(self, point: Sequence[Sequence[Element]]) -> list[tuple[str, AxisWeights]]:
-        """By which weights t and the shifts' limbs enter the scores at a point.
+    def _parts_weights(self, point: Points) -> list[tuple[str, AxisWeights]]:
+        """By which weights t and the shifts' limbs enter the scores at a point."""
+        rows = self.shifts.weights(point)
+        return [("indices", AxisWeights.at(point)), *((name, rows) for name in LIMBS)]
 
-        A shift counts once for every score of its row: its block's tiles, and all j.
-        """
-        at_layer, at_head, at_tile, at_i, _ = map(tuple, point)
-        tiles = eq_weights(self.field, at_tile, self.shape.tiles)
-        rows = VectorAxis(tuple(row_weights(self.shape, tiles)))
-        shifts = AxisWeights((EqAxis(at_layer), EqAxis(at_head), rows, EqAxis(at_i)))
-        return [
-            ("indices", AxisWeights.at(point)),
-            ("shift_low", shifts),
-            ("shift_high", shifts),
-        ]
+    def _total(
+        self, target: Target, witness: AttentionWitness, name: str, weights: AxisWeights
+    ) -> Element:
+        shape = self.committed_shapes[name]
+        return weighted_total(target, self.field, getattr(witness, name), shape, weights)
 
-    def _score_parts(
-        self, target: Target, witness: AttentionWitness, remainder: Value
-    ) -> list[Element]:
-        """The values of t, and of the shifts' limbs, at the remainders' point."""
-        shapes = self.committed_shapes
-        return [
-            _weighted_total(target, self.field, getattr(witness, name), shapes[name], weights)
-            for name, weights in self._parts_weights(remainder.point)
-        ]
-
-    def _score_claims(self, remainder: Value, sent: Sequence[Element]) -> tuple[Value, list[Claim]]:
-        """The scores' value, from rem = z + 2^(s-1) - 2^s (shift + mask - t), and those sent."""
-        at_t, low, high = sent
-        _, _, at_tile, at_i, at_j = remainder.point
-        real = indicator(self.shape.scores, remainder.point)
-        heads = indicator(self.shape.scores[:2], remainder.point[:2])
-        tiles = eq_weights(self.field, at_tile, self.shape.tiles)
-        mask = self.table.mask * heads * masked(self.shape, tiles, at_i, at_j)
-        shift = low + high * (1 << self.value_bits) - self.shift_offset * real
-        quotient = shift + mask - at_t
-        half = 1 << (self.score_shift - 1)
-        score = remainder.value - half * real + quotient * (1 << self.score_shift)
-        claims = [
-            Claim(name, weights, value)
-            for (name, weights), value in zip(
-                self._parts_weights(remainder.point), sent, strict=True
-            )
-        ]
-        return Value(remainder.point, score), claims
-
-    def _row_claim(self, row_sum: Value) -> Weighted:
-        """A row sum's value is one of P, summed over the row: over its block's tiles, and all j."""
-        at_layer, at_head, at_block, at_i = row_sum.point
-        rows = tiles_of_rows(self.shape, eq_weights(self.field, at_block, self.shape.blocks))
-        axes = (EqAxis(at_layer), EqAxis(at_head), rows, EqAxis(at_i), OnesAxis())
-        return AxisWeights(axes), row_sum.value
-
-    @staticmethod
-    def _claims(
-        on_products: tuple[Weighted, Weighted], on_output: Value, on_values: Weighted
-    ) -> list[Claim]:
-        on_queries, on_keys = on_products
-        return [
-            Claim("queries", *on_queries),
-            Claim("keys", *on_keys),
-            Claim("outputs", AxisWeights.at(on_output.point), on_output.value),
-            Claim("values", *on_values),
-        ]
+    def _score(self, remainder: Value, sent: Sequence[Element]) -> Value:
+        """The scores' value, from rem = z + 2^(s-1) - 2^s (shift + mask - t)."""
+        at_t, *limbs = sent
+        quotient = self.shifts.value(limbs, remainder.point, self.table.mask) - at_t
+        half = indicator(self.shape.scores, remainder.point) * (1 << (self.score_shift - 1))
+        value = remainder.value - half + quotient * (1 << self.score_shift)
+        return Value(remainder.point, value)
 
     @staticmethod
     def _collect(
-        values: Mapping[str, Value], claims: Sequence[Claim], on_weights: Sequence[Weighted]
+        values: Mapping[str, Value],
+        at: Sequence[tuple[str, AxisWeights]],
+        sent: Sequence[Element],
+        on_products: tuple[Weighted, Weighted],
+        on_outputs: OutputsClaims,
     ) -> AttentionClaims:
-        """With the range checks of committed tensors."""
+        """With the range checks of the limbs."""
+        on_queries, on_keys = on_products
         ranged = [
-            Claim(name, AxisWeights.at(values[name].point), values[name].value)
-            for name in ("shift_low", "shift_high", "outputs")
+            Claim(name, AxisWeights.at(values[name].point), values[name].value) for name in LIMBS
         ]
+        parts = [Claim(*pair, value) for pair, value in zip(at, sent, strict=True)]
+        products = [Claim("queries", *on_queries), Claim("keys", *on_keys)]
         return AttentionClaims(
-            (*ranged, *claims), tuple(OutputClaim(0, *weighted) for weighted in on_weights)
+            (*ranged, *parts, *products, *on_outputs.committed),
+            tuple(OutputClaim(0, *weighted) for weighted in on_outputs.weights),
         )
 
     # Alone: its own lookups, with every claim left to the caller.
@@ -362,15 +290,3 @@ class ZkAttn:
         """Those of the whole protocol, where it is alone."""
         lookups = TLookup(self.field, self._checks.lookups).soundness_terms()
         return [*lookups, *self.soundness_terms(), *self.exponentials.soundness_terms(3)]
-
-
-def _weighted_total(
-    target: Target, field: Field, values: Array, shape: Shape, weights: AxisWeights
-) -> Element:
-    """sum over entries of weights(entry) values[entry]: first over all axes but those of one tile."""
-    lead = 3
-    rows, cols = prod(shape[:lead]), prod(shape[lead:])
-    leading = AxisWeights(weights.axes[:lead]).table(target, field, shape[:lead])
-    inside = AxisWeights(weights.axes[lead:]).table(target, field, shape[lead:])
-    by_cell = contract(target, field, values, 1, rows, cols, leading)
-    return dot(target, field, by_cell, inside, cols)
