@@ -18,6 +18,7 @@ from cases.attention import (
 )
 from cases.case import Case, Shape
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
+from cases.norms import RMSNormCase, random_norm
 from cases.products import HadamardCase, LinearCase, SumcheckCase
 from cases.rounding import ArgMaxCase, RescaleCase
 from zkbench.protocols.causal_tiles import AttentionShape
@@ -93,6 +94,7 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
     "attention_values": lambda rng: ValuesCase.random(rng, random_attention(rng)),
     "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
     "zkattn": lambda rng: ZkAttnCase.random(rng, random_attention(rng)),
+    "rmsnorm": random_norm,
 }
 
 SMALL: dict[str, Case] = {
@@ -112,6 +114,7 @@ SMALL: dict[str, Case] = {
     "attention_values": ValuesCase.random(Random(12), TINY),
     "causal_mask": MaskCase.random(Random(13), TINY),
     "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
+    "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=3, value_bits=2),
 }
 
 # For the simulator: few, and one with more items than its threads.
@@ -142,5 +145,8 @@ LARGE: dict[str, Callable[[], Case]] = {
     "causal_mask": lambda: MaskCase.random(Random(13), WIDE),
     "zkattn": lambda: ZkAttnCase.random(
         Random(14), WIDE, table=Exp(5, 14), log_tolerance=10, value_bits=12
+    ),
+    "rmsnorm": lambda: RMSNormCase.random(
+        Random(15), layers=3, rows=(5, 16), width=77, epsilon=1000, value_bits=16
     ),
 }
