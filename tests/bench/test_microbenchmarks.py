@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases.rotary import rotated
 from definitions import axis_weights, mle, total
 
 from zkbench.bench.cases import CASES, make_case
@@ -30,8 +31,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "relu": {"log_values": 5},
     "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
     "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
+    "rotary": {"num_layers": 2, "heads": 3, "positions": 12, "head_dim": 6},
 }
-VALUES = {"matmul": 3 * 4 * 7 * 5, "zkattn": 2 * 4 * 12 * 13 // 2}
+VALUES = {
+    "matmul": 3 * 4 * 7 * 5,
+    "zkattn": 2 * 4 * 12 * 13 // 2,
+    "rotary": 2 * 3 * 12 * 6,
+}
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
     ("tlookup_inverses", {"log_values": 0, "log_table": 1}),
@@ -45,6 +51,8 @@ MORE = [
     ("commitment", {"log_values": 9, "scheme": "ligero", "johnson": 0}),
     ("zkattn", {"num_layers": 1, "heads": 1, "kv_heads": 1, "positions": 1, "head_dim": 1}),
     ("zkattn", {"num_layers": 1, "heads": 6, "kv_heads": 2, "positions": 130, "head_dim": 8}),
+    ("rotary", {"num_layers": 1, "heads": 1, "positions": 1, "head_dim": 2}),
+    ("rotary", {"num_layers": 3, "heads": 5, "positions": 130, "head_dim": 10}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -55,6 +63,7 @@ PHASES = {
     "relu": ["commit", "lookups", "opening"],
     "commitment": ["commit", "opening"],
     "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
+    "rotary": ["sumchecks"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 
@@ -169,6 +178,14 @@ def test_the_claim_of_hadamard_is_on_the_product() -> None:
     assert case.claimed == mle(product, (32,), case.first_point((32,)))
 
 
+def test_the_claim_of_rotary_is_on_the_rotated() -> None:
+    case = ready("rotary")
+    tables, shape = case.tables, case.shape
+    angles = (tuple(tables.cos.reshape(-1).tolist()), tuple(tables.sin.reshape(-1).tolist()))
+    result = rotated(tuple(case.inputs["values"].reshape(-1).tolist()), angles, shape)
+    assert case.claimed == mle(result, shape, case.first_point(shape))
+
+
 def test_the_claim_of_relu_is_on_its_output() -> None:
     case = ready("relu")
     outputs = [max(value, 0) for value in case.inputs["values"].tolist()]
@@ -263,6 +280,11 @@ def test_every_parameter_is_required(name: str) -> None:
 def test_schemes_that_there_are_not_get_a_sentence(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnusableInput, match=f"^{re.escape(reason)}$"):
         make_case("commitment", SMALL["commitment"] | change, "cpu", 0)
+
+
+def test_an_odd_head_dim_of_rotary_gets_a_sentence() -> None:
+    with pytest.raises(UnusableInput, match="rotary: head_dim must be even, not 5"):
+        make_case("rotary", SMALL["rotary"] | {"head_dim": 5}, "cpu", 0)
 
 
 def test_parameters_must_be_an_object() -> None:

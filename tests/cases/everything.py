@@ -20,6 +20,7 @@ from cases.case import Case, Shape
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.norms import RMSNormCase, random_norm
 from cases.products import HadamardCase, LinearCase, SumcheckCase
+from cases.rotary import RotaryCase, random_rotary_shape
 from cases.rounding import ArgMaxCase, RescaleCase
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
@@ -90,6 +91,7 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
         rng, random_shape(rng), rng.randint(1, 5), rng.randint(1, 5)
     ),
     "argmax": lambda rng: ArgMaxCase.random(rng, rng.randint(1, 6), rng.randint(1, 9)),
+    "rotary": lambda rng: RotaryCase.with_random_tables(rng, random_rotary_shape(rng)),
     "attention_scores": lambda rng: ScoresCase.random(rng, random_attention(rng)),
     "attention_values": lambda rng: ValuesCase.random(rng, random_attention(rng)),
     "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
@@ -110,6 +112,7 @@ SMALL: dict[str, Case] = {
     "logup_star": LogupStarCase.random(Random(8), Relu(3), ((3, 2), (1, 1))),
     "rescale": RescaleCase.random(Random(9), (1, 3)),
     "argmax": ArgMaxCase.random(Random(10), 2, 3),
+    "rotary": RotaryCase.random(Random(15), (2, 2, 2, 2, 2)),
     "attention_scores": ScoresCase.random(Random(11), TINY),
     "attention_values": ValuesCase.random(Random(12), TINY),
     "causal_mask": MaskCase.random(Random(13), TINY),
@@ -121,6 +124,7 @@ SMALL: dict[str, Case] = {
 SIMULATED: dict[str, Case] = {
     **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
     **{name: SMALL[name] for name in ("attention_scores", "attention_values", "causal_mask")},
+    "rotary": SMALL["rotary"],
     "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
 }
 
@@ -140,6 +144,7 @@ LARGE: dict[str, Callable[[], Case]] = {
     "logup_star": lambda: LogupStarCase.random(Random(8), Relu(13), ((2, 3, 1501), (5000,))),
     "rescale": lambda: RescaleCase.random(Random(9), (3, 3001), 10, 13),
     "argmax": lambda: ArgMaxCase.random(Random(10), 1001, 10, 13),
+    "rotary": lambda: RotaryCase.random(Random(15), (3, 5, 16, 6, 10)),
     "attention_scores": lambda: ScoresCase.random(Random(11), WIDE),
     "attention_values": lambda: ValuesCase.random(Random(12), WIDE),
     "causal_mask": lambda: MaskCase.random(Random(13), WIDE),

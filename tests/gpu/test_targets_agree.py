@@ -20,7 +20,7 @@ from zkbench.protocols import statements
 from zkbench.protocols.tlookup import Lookup, multiplicities
 
 pytestmark = pytest.mark.gpu
-FAMILIES = ("eq.", "sumcheck.", "gkr.", "contract.", "scatter.", "attention.")
+FAMILIES = ("eq.", "sumcheck.", "gkr.", "contract.", "scatter.", "attention.", "rotary.")
 
 
 class Launches:

@@ -5,6 +5,7 @@ from zkbench.bench.commitment_case import CommitmentCase
 from zkbench.bench.inference_case import InferenceCase
 from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLookupInversesCase
 from zkbench.bench.product_cases import HadamardCase, MatMulCase
+from zkbench.bench.rotary_cases import RotaryCase
 
 __all__ = [
     "CommitmentCase",
@@ -13,6 +14,7 @@ __all__ = [
     "MatMulCase",
     "ReluCase",
     "RescaleCase",
+    "RotaryCase",
     "TLookupCase",
     "TLookupInversesCase",
     "ZkAttnCase",
