@@ -137,14 +137,15 @@ def test_the_unit_of_the_scores_can_be_chosen():
 
 
 class OneHugeUnit(RandomWeights):
-    """One of the 24 units of layer 2's feed-forward part is 30000 times the others."""
+    """One of the 24 units of layer 2's feed-forward part is 30000 times the others, and is scaled
+    back by the next matrix."""
 
     def tensor(self, name):
         values = super().tensor(name)
+        factors = np.where(np.arange(24) == 5, np.float32(30000), np.float32(1))
         if name == "model.layers.2.mlp.up_proj.weight":
-            factors = np.where(np.arange(len(values)) == 5, 30000, 1)
-            values = (values * factors[:, None]).astype(np.float32)
-        return values
+            return values * factors[:, None]
+        return values / factors if name == "model.layers.2.mlp.down_proj.weight" else values
 
 
 def test_layers_that_need_more_bits_are_named():

@@ -41,7 +41,7 @@ MIN_SHIFT = 10  # below, one layer's large weights would cost all layers too man
 _LIMIT = FixedPoint(VALUE_BITS, 0).max
 _BIAS_LIMIT = FixedPoint(ACCUMULATOR_BITS - 1, 0).max
 _LOG_ROW_LENGTH = 20  # rows of x up to 2^20: their inverses r keep 11 bits
-_ENOUGH_BITS = 4  # of a typical value, beside its sign
+_ENOUGH_BITS = 2  # of a typical value, beside its sign
 
 Tokens = NDArray[np.int64]
 
@@ -95,7 +95,7 @@ def choose_formats(
 
 
 def narrow_tensors(ranges: LanguageRanges, formats: LanguageFormats) -> list[str]:
-    """The tensors whose typical value has fewer than 4 bits beside its sign: they need more than 16.
+    """The tensors whose typical value has fewer than 2 bits beside its sign: they need more than 16.
 
     They hold a few values far larger than the others. As "h of layer 2: 1.3 bits".
     """

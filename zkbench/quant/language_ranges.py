@@ -54,10 +54,12 @@ class ScoreSpans:
 class LanguageRanges:
     """The folded values' ranges, each by the integer model's name of the tensor and the layer.
 
-    largest, typical: max |value|, and the median |value| of those that are not 0. weights: max |value| of each folded matrix,
-    "q.bias" of a bias. embedding, positions: of the tables. row_norms: the lengths of the residual
-    stream's rows before each norm, their 99th percentile, the largest of all layers; residual: max
-    |x|.
+    largest, typical: max |value|, and the median |value| of those that are not 0.
+    weights: max |value| of each folded matrix, under "q.bias" of a bias.
+    scores: how they spread.
+    row_norms: the lengths of the rows of the residual stream that a norm reads, their 99th
+        percentile, the largest of all norms. residual: max |x|.
+    embedding, positions: max |value| of the tables.
     """
 
     largest: dict[Key, float] = field(default_factory=dict)
