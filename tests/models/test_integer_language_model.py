@@ -120,8 +120,11 @@ def test_overflow_names_layer_and_operator(kind, name):
         with_tensor(model, f"layers.1.{name}.bias", huge).forward(some_tokens(model.config, 8))
 
 
-def with_formats(model, **changes):
+def with_formats(model, shifts=None, bits=None, **changes):
+    """Other formats for the same weights; `bits` gives a layer's changes from its formats."""
     held = HeldTensors({name: model.tensor(name) for name in described_tensors(model.config)})
+    layers = [{**layer, **(bits(layer) if bits else {})} for layer in model.formats.layers]
+    changes |= {"shifts": {**model.formats.shifts, **(shifts or {})}, "layers": tuple(layers)}
     return IntegerLanguageModel(model.config, replace(model.formats, **changes), held)
 
 
@@ -130,15 +133,19 @@ def with_formats(model, **changes):
     [
         ({"residual": 40}, "residual stream before norm 1 of layer 0"),
         ({"tolerance": 1}, "softmax of layer 0, head [0-3], row .* misses its sum"),
-        ({"score_bits": 11, "shifts": {"z": 1}}, "scores of layer 0 spread over"),
-        ({"shifts": {"h": 1}}, "h of layer 0"),
+        (
+            {"score_bits": 11, "shifts": {"z": 1}, "bits": lambda layer: {"q": 12 - layer["k"]}},
+            "scores of layer 0 spread over",
+        ),
+        (
+            {"shifts": {"h": 1}, "bits": lambda layer: {"h": layer["g"] + layer["u"] - 1}},
+            "h of layer 0",
+        ),
         ({"shifts": {"logits": 1}}, "logits of the output layer"),
     ],
 )
 def test_values_out_of_range_are_errors(changes, message):
     model = integer_model("llama")
-    if "shifts" in changes:
-        changes = {**changes, "shifts": {**model.formats.shifts, **changes["shifts"]}}
     with pytest.raises(QuantisationError, match=message):
         with_formats(model, **changes).forward(some_tokens(model.config, 12))
 

@@ -41,7 +41,7 @@ MIN_SHIFT = 10  # below, one layer's large weights would cost all layers too man
 _LIMIT = FixedPoint(VALUE_BITS, 0).max
 _BIAS_LIMIT = FixedPoint(ACCUMULATOR_BITS - 1, 0).max
 _LOG_ROW_LENGTH = 20  # rows of x up to 2^20: their inverses r keep 11 bits
-_ENOUGH_BITS = 4  # of a typical value, beside its sign
+_ENOUGH_BITS = 2  # of a typical value, beside its sign
 
 Tokens = NDArray[np.int64]
 
@@ -79,7 +79,7 @@ def calibrate_language_model(
     whenever it is asked for (`in_memory`, `save`). Raises `UnusableInput` where the text is too
     short, and `QuantisationError` where no scales fit.
     """
-    given, _ = windows(tokens, min(window, len(tokens) - 1))
+    given, _ = windows(tokens, max(1, min(window, len(tokens) - 1)))
     chosen = given[np.unique(np.linspace(0, len(given) - 1, count).astype(int))]
     ranges = measure_ranges(FloatLanguageModel(weights, dtype), chosen)
     formats = choose_formats(weights.config, ranges, options or CalibrationOptions())
@@ -95,9 +95,9 @@ def choose_formats(
 
 
 def narrow_tensors(ranges: LanguageRanges, formats: LanguageFormats) -> list[str]:
-    """The tensors whose typical value has fewer than 4 bits: what needs more than 16.
+    """The tensors whose typical value has fewer than 2 bits beside its sign: they need more than 16.
 
-    They hold values far larger than the others, as "h of layer 2: 1.3 bits".
+    They hold a few values far larger than the others. As "h of layer 2: 1.3 bits".
     """
     found = []
     for (name, layer), typical in ranges.typical.items():

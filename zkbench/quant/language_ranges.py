@@ -10,7 +10,7 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.float_model import FloatLanguageModel, causal_logsumexp
 from zkbench.models.language.folding import FoldedWeights, folded_values
 from zkbench.models.language.formats import linear_names, matrix_names
-from zkbench.quant.report import largest_magnitude, root_mean_square
+from zkbench.quant.report import largest_magnitude
 
 Floats = NDArray[np.floating[Any]]
 Tokens = NDArray[np.int64]
@@ -54,10 +54,12 @@ class ScoreSpans:
 class LanguageRanges:
     """The folded values' ranges, each by the integer model's name of the tensor and the layer.
 
-    largest, typical: max |value| and root mean square. weights: max |value| of each folded matrix,
-    "q.bias" of a bias. embedding, positions: of the tables. row_norms: the lengths of the residual
-    stream's rows before each norm, their 99th percentile, the largest of all layers; residual: max
-    |x|.
+    largest, typical: max |value|, and the median |value| of those that are not 0.
+    weights: max |value| of each folded matrix, under "q.bias" of a bias.
+    scores: how they spread.
+    row_norms: the lengths of the rows of the residual stream that a norm reads, their 99th
+        percentile, the largest of all norms. residual: max |x|.
+    embedding, positions: max |value| of the tables.
     """
 
     largest: dict[Key, float] = field(default_factory=dict)
@@ -83,9 +85,7 @@ class LanguageRanges:
 
     def _observe_values(self, key: Key, values: Floats) -> None:
         self.largest[key] = max(self.largest.get(key, 0.0), largest_magnitude(values))
-        self.typical[key] = max(
-            self.typical.get(key, 0.0), root_mean_square(values.astype(np.float64))
-        )
+        self.typical[key] = max(self.typical.get(key, 0.0), _median(values))
 
     def _observe_stream(self, values: Floats) -> None:
         lengths = np.sqrt(np.square(values).sum(axis=-1))
@@ -113,6 +113,12 @@ def _measure_weights(ranges: LanguageRanges, folded: FoldedWeights) -> None:
     ranges.weights["logits.bias", config.layers] = _magnitude(folded.output_bias())
     ranges.embedding = largest_magnitude(folded.embedding())
     ranges.positions = _magnitude(folded.positions())
+
+
+def _median(values: Floats) -> float:
+    """The median |value| of those that are not 0 (ReLU leaves many); 0 where all are."""
+    present = np.abs(values[values != 0])
+    return float(np.median(present)) if present.size else 0.0
 
 
 def _magnitude(values: Floats | None) -> float:

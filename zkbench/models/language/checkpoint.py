@@ -84,14 +84,19 @@ class Checkpoint:
 class RandomWeights:
     """Weights without a checkpoint, for measurements of cost: each tensor from its own generator.
 
+    depth: L, if the model is the beginning of a deeper one.
+
     Matrices are uniform with a standard deviation of 1/sqrt(d_in), those that write to the residual
     stream 1/sqrt(2 L) times that; norm weights lie in [0.9, 1.1], biases in [-0.1, 0.1]. The same
     seed gives the same tensors, in whatever order they are asked for.
     """
 
-    def __init__(self, config: LanguageModelConfig, seed: int = 0) -> None:
+    def __init__(
+        self, config: LanguageModelConfig, seed: int = 0, depth: int | None = None
+    ) -> None:
         self.config = config
         self.seed = seed
+        self.depth = config.layers if depth is None else depth
         self._shapes = expected_shapes(config)
 
     def tensor(self, name: str) -> Floats:
@@ -113,7 +118,7 @@ class RandomWeights:
     def _deviation(self, name: str, shape: tuple[int, ...]) -> float:
         deviation = 1 / math.sqrt(shape[1])
         writes = any(part in name for part in ("o_proj", "out_proj", "down_proj", "fc2"))
-        return deviation / math.sqrt(2 * self.config.layers) if writes else deviation
+        return deviation / math.sqrt(2 * self.depth) if writes else deviation
 
 
 def output_weight(weights: Weights) -> Floats:

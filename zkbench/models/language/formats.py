@@ -44,6 +44,17 @@ def linear_names(config: LanguageModelConfig) -> tuple[str, ...]:
     return LLAMA_MATRICES if config.is_llama else OPT_MATRICES
 
 
+def shift_names(config: LanguageModelConfig) -> tuple[str, ...]:
+    """The operators that rescale, each named after the tensor that it makes."""
+    gated = ("h",) if config.is_llama else ()
+    return (*linear_names(config), *gated, "z", "a", "logits")
+
+
+def value_names(config: LanguageModelConfig) -> tuple[str, ...]:
+    """The tensors that have a scale of their own in each layer."""
+    return (*linear_names(config), "a", "h", "y")
+
+
 @dataclass(frozen=True)
 class LanguageFormats:
     """All scales of a model.
@@ -118,6 +129,29 @@ class LanguageFormats:
     def positions_shift(self) -> int:
         return 0 if self.positions is None else self.residual - self.positions
 
+    def check(self, config: LanguageModelConfig) -> None:
+        """Raises `UnusableInput` unless these are formats for that model, and fit together."""
+        if len(self.layers) != config.layers:
+            raise UnusableInput(f"{len(self.layers)} layers have formats, not {config.layers}")
+        _check_names("shift", self.shifts, shift_names(config))
+        for layer, bits in enumerate(self.layers):
+            _check_names(f"format of layer {layer} for", bits, value_names(config))
+            if not self._fits(config, bits):
+                raise UnusableInput(f"the number formats of layer {layer} do not fit together")
+        if (self.positions is None) != config.is_llama:
+            raise UnusableInput("the number formats have positions for another family")
+
+    def _fits(self, config: LanguageModelConfig, bits: Mapping[str, int]) -> bool:
+        """Whether the products' fraction bits are what their rescaling takes and leaves."""
+        fits = bits["q"] + bits["k"] == self.shifts["z"] + self.score_bits
+        fits &= bits["v"] + self.row_bits == bits["a"] + self.shifts["a"]
+        fits &= max(bits["o"], bits["m"]) <= self.residual
+        if config.is_llama:
+            fits &= bits["g"] == self.layers[0]["g"]
+            return fits and bits["g"] + bits["u"] == bits["h"] + self.shifts["h"]
+        shared = config.activation != "relu"
+        return fits and bits["f"] == bits["h"] and (not shared or bits["f"] == self.layers[0]["f"])
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -127,3 +161,11 @@ class LanguageFormats:
         if set(data) != known:
             raise UnusableInput("the number formats are incomplete or hold an unknown entry")
         return cls(**{**data, "layers": tuple(dict(layer) for layer in data["layers"])})
+
+
+def _check_names(what: str, found: Mapping[str, int], expected: tuple[str, ...]) -> None:
+    for name in expected:
+        if not is_integer(found.get(name)):
+            raise UnusableInput(f"the {what} {name} is missing or no integer")
+    if others := sorted(set(found) - set(expected)):
+        raise UnusableInput(f"the {what} {others[0]} is unknown")

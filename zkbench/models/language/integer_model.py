@@ -58,8 +58,7 @@ class IntegerLanguageModel:
     def __init__(
         self, config: LanguageModelConfig, formats: LanguageFormats, tensors: IntegerTensors
     ) -> None:
-        if len(formats.layers) != config.layers:
-            raise UnusableInput(f"{len(formats.layers)} layers have formats, not {config.layers}")
+        formats.check(config)
         self.config = config
         self.formats = formats
         self._tensors = tensors
