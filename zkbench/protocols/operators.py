@@ -317,7 +317,7 @@ class Chosen:
         return (RangeCheck(self.differences, 1 << VALUE_BITS, shape),)
 
     def prove(self, run: ProverRun) -> None:
-        shape = (1, len(self.labels), self.classes)
+        shape = (len(self.labels), self.classes)
         logits = run.target.to_host(run.tensors[self.logits]).reshape(shape)
         claim = run.ranged[self.differences]
         claims = self.protocol(run.field).prove(run.transcript, logits, self.labels, claim)
