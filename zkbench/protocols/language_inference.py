@@ -68,7 +68,9 @@ class LanguageInference:
 
     def __post_init__(self) -> None:
         if not self.config.norm_first or self.config.has_projections:
-            raise UnusableInput("models with norms behind the sums or projections have no proof yet")
+            raise UnusableInput(
+                "models with norms behind the sums or projections have no proof yet"
+            )
         if self.formats.tolerance & (self.formats.tolerance - 1):
             raise UnusableInput("a proof needs a power of two as tolerance of the rows' sums")
         if self._stream.bound >= 1 << _STREAM_BITS:
@@ -120,7 +122,9 @@ class LanguageInference:
     @property
     def unsigned(self) -> frozenset[str]:
         """Committed tensors of unsigned 16-bit integers."""
-        norms = [f"{norm}.{part}" for norm in self._norms for part in ("limbs", "sq_high", "r_high")]
+        norms = [
+            f"{norm}.{part}" for norm in self._norms for part in ("limbs", "sq_high", "r_high")
+        ]
         return frozenset(["t", "attention.shift_low", "attention.shift_high", *norms])
 
     # Operators.
@@ -297,7 +301,7 @@ def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
         "o": (heads, (width,)),
         "m": ((inner,), (width,)),
     }
-    sides |= {name: ((width,), (inner,)) for name in ("g", "u", "f")}
+    sides |= dict.fromkeys(("g", "u", "f"), ((width,), (inner,)))
     shapes: dict[str, Shape] = {"embedding": (config.vocab, width)}
     if not config.is_llama:
         shapes["positions"] = (config.max_positions, width)
@@ -309,5 +313,3 @@ def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
         if has_bias(config, name):
             shapes[f"b_{name}"] = (layers, *d_out)
     return shapes
-
-

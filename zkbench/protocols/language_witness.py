@@ -13,7 +13,6 @@ import numpy as np
 
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
-from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import linear_names
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import integer_product
@@ -42,10 +41,14 @@ def model_arrays(model: IntegerLanguageModel) -> Arrays:
         found[f"w_{name}"] = np.stack([model.tensor(one) for one in layers])
         if has_bias(config, name):
             found[f"b_{name}"] = np.stack([model.tensor(f"{one}.bias") for one in layers])
-    return {name: np.ascontiguousarray(array).reshape(shapes[name]) for name, array in found.items()}
+    return {
+        name: np.ascontiguousarray(array).reshape(shapes[name]) for name, array in found.items()
+    }
 
 
-def model_tensors(target: Target, field: Field, arrays: Mapping[str, np.ndarray]) -> dict[str, Array]:
+def model_tensors(
+    target: Target, field: Field, arrays: Mapping[str, np.ndarray]
+) -> dict[str, Array]:
     """The same on the target; biases also lifted to E, as "name.lifted"."""
     tensors = {name: target.to_device(array) for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -120,7 +123,9 @@ class WitnessTensors:
             if rotates:
                 half = config.head_width // 2
                 tables = RotaryTables.of(len(trace.tokens), half, config.rope_theta)
-                self._remainders(name, rotate(self.arrays[raw], tables).astype(np.int64), ROTARY_BITS)
+                self._remainders(
+                    name, rotate(self.arrays[raw], tables).astype(np.int64), ROTARY_BITS
+                )
         self.arrays["a"] = self._positions_in_blocks(trace["a"])
         shift = trace["shift"].astype(np.int64) + (1 << 31)
         self.arrays["t"] = trace["t"]
@@ -171,7 +176,7 @@ class WitnessTensors:
 
     def _norms(self) -> None:
         out = self.trace.output
-        parts: dict[str, tuple[Any, Any, Any, Any]] = {
+        parts: dict[str, Any] = {
             f"norm{k}": tuple(self.trace[f"{part}{k}"] for part in ("y", "ss", "sq", "r"))
             for k in (1, 2)
         }

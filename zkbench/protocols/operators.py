@@ -75,7 +75,7 @@ class Rescaled:
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """"y.sum" = x W + b over a stack.
+    """ "y.sum" = x W + b over a stack.
 
     rows: the axes of the rows in x, of ``x_rows`` axes there and of ``y_rows`` in y: positions are one
     axis or, in attention, blocks and positions inside them.
@@ -149,7 +149,7 @@ def regrouped(
 
 @dataclass(frozen=True)
 class EntrywiseProduct:
-    """"y.sum" is the entrywise product of two tensors."""
+    """ "y.sum" is the entrywise product of two tensors."""
 
     y: str
     factors: tuple[str, str]
@@ -269,7 +269,7 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """"y.sum" is x with its heads' vectors turned."""
+    """ "y.sum" is x with its heads' vectors turned."""
 
     y: str
     x: str
@@ -334,5 +334,3 @@ class Chosen:
     def soundness_terms(self, field: Field) -> list[Term]:
         """That of the range checks."""
         return []
-
-

@@ -72,15 +72,22 @@ class Ledger:
     def take_value(self, tensor: str) -> Value:
         """The one claim on a tensor, on its extension's value at a point."""
         (claim,) = self.take(tensor)
-        axes = claim.functional.axes if isinstance(claim.functional, AxisWeights) else ()
+        axes = axis_weights(claim).axes
         points = tuple(axis.point for axis in axes if isinstance(axis, EqAxis))
-        if not axes or len(points) != len(axes):
+        if len(points) != len(axes):
             raise RuntimeError(f"the claim on {tensor} is not one at a point")
         return Value(points, claim.value)
 
     def on(self, names: Sequence[str]) -> list[Claim]:
         """The claims on these tensors."""
         return [claim for claim in self.claims if claim.tensor in names]
+
+
+def axis_weights(claim: Claim) -> AxisWeights:
+    """The weights of a claim on a virtual tensor, which are products over its axes."""
+    if not isinstance(claim.functional, AxisWeights):
+        raise RuntimeError(f"a claim on single entries of {claim.tensor}, which is virtual")
+    return claim.functional
 
 
 @dataclass
@@ -143,7 +150,7 @@ class TableLookup:
     def take(self, ledger: Ledger) -> list[OutputClaim]:
         """The claims on the outputs, numbered as logUp* numbers its index tensors."""
         return [
-            OutputClaim(source, claim.functional, claim.value)
+            OutputClaim(source, axis_weights(claim), claim.value)
             for source, (output, _, _) in enumerate(self.outputs)
             for claim in ledger.take(output)
         ]
@@ -208,8 +215,7 @@ class Program:
         with timer.phase("commit"):
             lookers = checks.lookers(tensors)
             counts = [
-                multiplicities(target, *pair)
-                for pair in zip(checks.lookups, lookers, strict=True)
+                multiplicities(target, *pair) for pair in zip(checks.lookups, lookers, strict=True)
             ]
             opened = [model, *self._commit_witness(transcript, target, tensors, counts)]
         with timer.phase("lookups"):
@@ -292,9 +298,7 @@ class Program:
                 name: run.target.to_device(np.ascontiguousarray(words[:, d]))
                 for d, name in enumerate(shapes)
             }
-            committed.append(
-                self._commit(run.transcript, run.target, lookup.name, columns, shapes)
-            )
+            committed.append(self._commit(run.transcript, run.target, lookup.name, columns, shapes))
 
         indices = [run.tensors[index] for _, index, _ in lookup.outputs]
         outputs = lookup.take(run.ledger)

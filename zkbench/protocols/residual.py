@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights, AxisWeight, Claim, VectorAxis
+from zkbench.commitments.claims import AxisWeight, AxisWeights, Claim, VectorAxis
 from zkbench.fields import Field
 from zkbench.kernels.contract import weighted_sum
 from zkbench.kernels.launch import cpu_target
 from zkbench.protocols.gkr import Shape
-from zkbench.protocols.program import ProverRun, Run
+from zkbench.protocols.program import ProverRun, Run, axis_weights
 from zkbench.protocols.range_checks import RangeCheck
 from zkbench.security import Term
 
@@ -87,14 +87,14 @@ class ResidualStream:
 
     def prove(self, run: ProverRun) -> None:
         for tap, claim in self._claims(run):
-            sent, embedded = self._parts(run.field, tap, claim.functional)
+            sent, embedded = self._parts(run.field, tap, axis_weights(claim))
             values = [self._value(run, *part) for part in sent]
             run.transcript.send("stream", values)
             self._book(run, claim, sent, values, embedded)
 
     def verify(self, run: Run) -> None:
         for tap, claim in self._claims(run):
-            sent, embedded = self._parts(run.field, tap, claim.functional)
+            sent, embedded = self._parts(run.field, tap, axis_weights(claim))
             values = run.transcript.receive("stream", len(sent))
             self._book(run, claim, sent, values, embedded)
 
@@ -111,7 +111,9 @@ class ResidualStream:
         sent: list[Part] = []
         for k, one in enumerate(self.contributions):
             factors = [
-                _sum(field, [w for w, done in zip(layers, tap.done, strict=True) if done > 2 * l + k])
+                _sum(
+                    field, [w for w, done in zip(layers, tap.done, strict=True) if done > 2 * l + k]
+                )
                 * (1 << one.shifts[l])
                 for l in range(self.layers)
             ]
