@@ -27,6 +27,7 @@ from zkbench.quant.language_ranges import LanguageRanges, measure_ranges
 MEASURED_VOCAB = 1024
 MEASURED_TOKENS = 64
 HEADROOM_BITS = 2
+ROW_LENGTH = 2048  # the length at which costs are measured
 
 _CHUNK = 1 << 22
 _MARGIN = 1.25
@@ -37,7 +38,7 @@ def random_integer_model(
     config: LanguageModelConfig, seed: int = 0, options: CalibrationOptions | None = None
 ) -> IntegerLanguageModel:
     """The model of that architecture and seed; each tensor is drawn when it is asked for."""
-    chosen = options or CalibrationOptions(headroom_bits=HEADROOM_BITS)
+    chosen = options or CalibrationOptions(headroom_bits=HEADROOM_BITS, row_length=ROW_LENGTH)
     formats = random_formats(config, seed, chosen)
     return IntegerLanguageModel(config, formats, RandomIntegerTensors(config, formats, seed))
 
