@@ -30,8 +30,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "relu": {"log_values": 5},
     "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
     "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
+    "rmsnorm": {"num_layers": 2, "rows": 5, "width": 11},
 }
-VALUES = {"matmul": 3 * 4 * 7 * 5, "zkattn": 2 * 4 * 12 * 13 // 2}
+VALUES = {"matmul": 3 * 4 * 7 * 5, "zkattn": 2 * 4 * 12 * 13 // 2, "rmsnorm": 2 * 5 * 11}
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
     ("tlookup_inverses", {"log_values": 0, "log_table": 1}),
@@ -45,6 +46,8 @@ MORE = [
     ("commitment", {"log_values": 9, "scheme": "ligero", "johnson": 0}),
     ("zkattn", {"num_layers": 1, "heads": 1, "kv_heads": 1, "positions": 1, "head_dim": 1}),
     ("zkattn", {"num_layers": 1, "heads": 6, "kv_heads": 2, "positions": 130, "head_dim": 8}),
+    ("rmsnorm", {"num_layers": 1, "rows": 1, "width": 1}),
+    ("rmsnorm", {"num_layers": 3, "rows": 37, "width": 130}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -55,6 +58,7 @@ PHASES = {
     "relu": ["commit", "lookups", "opening"],
     "commitment": ["commit", "opening"],
     "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
+    "rmsnorm": ["witness", "lookups", "sumchecks"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 
