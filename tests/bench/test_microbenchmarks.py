@@ -278,7 +278,7 @@ def test_every_parameter_is_required(name: str) -> None:
         ({"johnson": True}, "commitment: johnson must be an integer from 0 to 1, not True"),
         (
             {"scheme": "ligero", "johnson": 1},
-            "commitment: johnson must be 0 with ligero, which decodes uniquely",
+            "johnson must be 0 with ligero, which decodes uniquely",
         ),
     ],
 )
