@@ -32,6 +32,7 @@ def draw(axes: Axes, rows: pd.DataFrame, phases: list[str]) -> None:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 116)
     axes.set_xticks([0, 25, 50, 75, 100])
+    axes.spines["bottom"].set_bounds(0, 100)
     axes.grid(axis="y", visible=False)
 
 

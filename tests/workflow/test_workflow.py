@@ -58,7 +58,10 @@ def test_what_was_measured_elsewhere_is_collected(snakemake) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"colour": 1}, "config: unknown key colour in top level; known: batches, perplexity_tokens"),
+        (
+            {"colour": 1},
+            "config: unknown key colour in top level; known: batches, perplexity_tokens",
+        ),
         ({"target": "tpu"}, "config: target: 'tpu' is not one of"),
         ({"perplexity_tokens": 0}, "config: perplexity_tokens: 0 is less than the minimum of 128"),
         ({"batches": [361]}, "config: batches.0: 361 is greater than the maximum of 360"),
