@@ -44,6 +44,7 @@ def test_perplexity_in_integers_within_half_a_percent_of_float(name):
     assert abs(found.perplexity_change) < 0.005
     assert found.agreement > 0.99
     assert report.narrow == ()
+    assert model.formats.tolerance == 512
     rows = report.ranges.rows
     assert all(row.range_used <= 1 for row in rows)
     assert {"weight q of layer 0", "o of layer 3", "logits"} <= {row.name for row in rows}
