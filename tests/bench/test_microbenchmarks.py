@@ -32,11 +32,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
     "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
     "rotary": {"num_layers": 2, "heads": 3, "positions": 12, "head_dim": 6},
+    "rmsnorm": {"num_layers": 2, "rows": 5, "width": 11},
 }
 VALUES = {
     "matmul": 3 * 4 * 7 * 5,
     "zkattn": 2 * 4 * 12 * 13 // 2,
     "rotary": 2 * 3 * 12 * 6,
+    "rmsnorm": 2 * 5 * 11,
 }
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
@@ -53,6 +55,8 @@ MORE = [
     ("zkattn", {"num_layers": 1, "heads": 6, "kv_heads": 2, "positions": 130, "head_dim": 8}),
     ("rotary", {"num_layers": 1, "heads": 1, "positions": 1, "head_dim": 2}),
     ("rotary", {"num_layers": 3, "heads": 5, "positions": 130, "head_dim": 10}),
+    ("rmsnorm", {"num_layers": 1, "rows": 1, "width": 1}),
+    ("rmsnorm", {"num_layers": 3, "rows": 37, "width": 130}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -64,6 +68,7 @@ PHASES = {
     "commitment": ["commit", "opening"],
     "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
     "rotary": ["sumchecks"],
+    "rmsnorm": ["witness", "lookups", "sumchecks"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 

@@ -121,7 +121,7 @@ SMALL: dict[str, Case] = {
     "attention_values": ValuesCase.random(Random(12), TINY),
     "causal_mask": MaskCase.random(Random(13), TINY),
     "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
-    "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=3, value_bits=2),
+    "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=17, value_bits=2),
 }
 
 # For the simulator: few, and one with more items than its threads.
@@ -129,6 +129,7 @@ SIMULATED: dict[str, Case] = {
     **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
     **{name: SMALL[name] for name in ("attention_scores", "attention_values", "causal_mask")},
     **{name: SMALL[name] for name in ("rotary", "entrywise", "entrywise_short")},
+    "rmsnorm": SMALL["rmsnorm"],
     "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
 }
 

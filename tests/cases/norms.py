@@ -22,7 +22,10 @@ from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 @dataclass(frozen=True)
 class RMSNormCase(Case):
-    """RMSNorm alone. ``tensors``: the witness by name, of any integers."""
+    """RMSNorm alone. ``tensors``: the witness by name, of any integers.
+
+    ``stated``: what is sent in place of a tensor that the prover works with.
+    """
 
     name = "rmsnorm"
     layers: int = 1
@@ -31,6 +34,7 @@ class RMSNormCase(Case):
     epsilon: int = 4
     value_bits: int = 4
     tensors: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stated: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def random(cls, rng: Random, **parameters: Any) -> RMSNormCase:
@@ -95,7 +99,7 @@ class RMSNormCase(Case):
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         counts = self.counts()
         for name in self.sent:
-            send_integers(transcript, name, self.tensors[name])
+            send_integers(transcript, name, self.stated.get(name, self.tensors[name]))
         for name, values in counts.items():
             send_integers(transcript, name, values)
         arrays = {name: np.array(values, dtype=np.uint64) for name, values in counts.items()}
