@@ -17,6 +17,13 @@ from cases.attention import (
     random_shape as random_attention,
 )
 from cases.case import Case, Shape
+from cases.digit_attention import (
+    FOUR_WEIGHTS,
+    ONE_WEIGHT,
+    TWO_WEIGHTS,
+    DigitAttentionCase,
+    ProductsCase,
+)
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.products import HadamardCase, LinearCase, SumcheckCase
 from cases.rounding import ArgMaxCase, RescaleCase
@@ -93,6 +100,12 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
     "attention_values": lambda rng: ValuesCase.random(rng, random_attention(rng)),
     "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
     "zkattn": lambda rng: ZkAttnCase.random(rng, random_attention(rng)),
+    "claims_on_products": lambda rng: ProductsCase.random(
+        rng, random_shape(rng), rng.randint(1, 6)
+    ),
+    "digit_attention": lambda rng: DigitAttentionCase.random(
+        rng, random_attention(rng), rng.choice([ONE_WEIGHT, TWO_WEIGHTS, FOUR_WEIGHTS])
+    ),
 }
 
 SMALL: dict[str, Case] = {
@@ -112,6 +125,9 @@ SMALL: dict[str, Case] = {
     "attention_values": ValuesCase.random(Random(12), TINY),
     "causal_mask": MaskCase.random(Random(13), TINY),
     "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
+    "claims_on_products": ProductsCase.random(Random(15), (3, 2), 4),
+    "digit_attention": DigitAttentionCase.random(Random(16), TINY),
+    "two_digits": DigitAttentionCase.random(Random(17), TINY, TWO_WEIGHTS),
 }
 
 # For the simulator: few, and one with more items than its threads.
