@@ -46,7 +46,8 @@ def in_words(row: pd.Series) -> str:
     """The phase, the size, and the share of the ceiling above it."""
     log_values = np.log2(row["values"])
     size = f"$2^{{{log_values:.0f}}}$" if log_values % 1 == 0 else f"{row['values'] / 1e6:.1f} M"
-    return f"{row['phase']}, {size} values: {100 * row['share']:#.2g} %".replace(". %", " %")
+    share = 100 * row["share"]
+    return f"{row['phase']}, {size} values: {share:{'.2g' if share < 10 else '.0f'}} %"
 
 
 def shown(rate: float) -> str:

@@ -35,7 +35,7 @@ def _prove_openings(target: Target) -> bytes:
     rng = np.random.default_rng(1)
     small = rng.integers(-99, 99, (150, 130)).astype(np.int16)
     axes = AxisWeights((VectorAxis((E(2),) * 150), EqAxis((E(3),) * 8)))
-    words = rng.integers(0, 2**63, 700).astype(np.uint64)
+    words = rng.integers(0, 2**63, 1200).astype(np.uint64)
     summed, sparse = AxisWeights((OnesAxis(),)), Sparse((3, 5), (E(1), E(2)))
     tensors = [{"a": small}, {"b": words}, {"c": small[0], "d": words}]
     claims = [

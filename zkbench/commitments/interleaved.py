@@ -70,7 +70,7 @@ class Commitment:
         if not isinstance(data, dict) or set(data) != keys:
             raise error("a commitment needs exactly the keys " + ", ".join(sorted(keys)))
         if not isinstance(data["field"], str) or data["field"] not in FIELDS:
-            raise error(f"unknown field {data['field']!r} in a commitment")
+            raise error(f"unknown field {data['field']!r:.60} in a commitment")
         code = Code(FIELDS[data["field"]], data["log_rows"], data["log_inv_rate"])
         _check_code(code, error)
         layout = Layout.from_json(data["layout"], error)
@@ -125,7 +125,7 @@ def commit(
         tree.absorb(codeword, count, stride)
     rows: Rows = HashedRows(tree, codeword, num_columns, stride)
     if turn < num_columns:
-        rows = RecomputedRows(tree, dense, code.log_rows, turn)
+        rows = RecomputedRows(tree, dense, code.log_rows)
     return ProverData(Commitment(tree.root, layout, code), dense, rows)
 
 

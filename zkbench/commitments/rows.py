@@ -15,6 +15,8 @@ from zkbench.kernels.launch import Array
 from zkbench.kernels.ntt_rows import encoded_rows
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
+_PIECE_SHARE = 32  # columns that are computed again at once take this part of the workspace
+
 
 @dataclass(frozen=True)
 class HashedRows:
@@ -38,15 +40,11 @@ class HashedRows:
 
 @dataclass(frozen=True)
 class RecomputedRows:
-    """Rows of the codewords of a dense vector that are not kept: computed again when opened.
-
-    ``columns_a_turn``: how many columns are encoded at once, as when their rows were hashed.
-    """
+    """Rows of the codewords of a dense vector that are not kept: computed again when opened."""
 
     tree: MerkleTree
     dense: DenseVector
     log_rows: int
-    columns_a_turn: int
 
     def open(self, transcript: ProverTranscript, indices: list[int]) -> None:
         """Send the rows at these indices (strictly increasing) and their paths."""
@@ -57,8 +55,9 @@ class RecomputedRows:
         dense, target, log_inv_rate = self.dense, self.tree.target, self._log_inv_rate
         num_columns = -(-dense.length >> self.log_rows)
         out = target.empty(len(indices) * num_columns)
-        for first in range(0, num_columns, self.columns_a_turn):
-            count = min(self.columns_a_turn, num_columns - first)
+        turn = max(1, target.workspace_bytes // _PIECE_SHARE // (8 << self.tree.log_leaves))
+        for first in range(0, num_columns, turn):
+            count = min(turn, num_columns - first)
             piece = dense.piece(first << self.log_rows, (first + count) << self.log_rows)
             shape = (piece, piece.size, count, self.log_rows, log_inv_rate)
             encoded_rows(target, dense.field, *shape, indices, first, out, num_columns)

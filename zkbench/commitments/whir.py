@@ -195,7 +195,7 @@ def whir_from_json(data: Any, error: type[Exception]) -> Whir:
     if type(data["johnson"]) is not bool:
         raise error("the commitment scheme's parameters are malformed")
     if not isinstance(data["field"], str) or data["field"] not in FIELDS:
-        raise error(f"unknown field {data['field']!r} in the commitment scheme's parameters")
+        raise error(f"unknown field {data['field']!r:.60} in the commitment scheme's parameters")
     return Whir(FIELDS[data["field"]], johnson=data["johnson"], **numbers)
 
 
