@@ -14,7 +14,9 @@ is for comparison, and for scores that need more than 16 bits.
 
 Departures from the paper's code: multiplicities alone are committed for range checks, the Y_k are
 virtual (logUp*), the mask is in the statement, digits are bound before the point at which they are
-added up, row sums are checked, and P is below 2^16.
+added up, row sums are checked, and P is at most 2^15, where the paper has 2^40: the products of two
+or more rounded tables are then coarse, and rows of hundreds of positions need a wide tolerance. One
+digit with a weight (K = 2, L = 1, M = 0) is as exact as zkattn.py.
 
 Committed, by the caller, before the lookups: q, k, v, out (int16), X_k (unsigned, layers x heads x
 tiles x B x B), shift in three limbs, multiplicities. The caller must check the claims on these and on
