@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.attention import along_rows, is_masked, outputs_of, rows_of, scores_of
+from cases.attention_entries import (
+    along_rows,
+    is_masked,
+    outputs_of,
+    rows_of,
+    scores_of,
+)
 from cases.case import changed, prove, reason_of_rejection, verify
 from cases.digit_attention import (
     FOUR_WEIGHTS,
