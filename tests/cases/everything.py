@@ -17,6 +17,13 @@ from cases.attention import (
     random_shape as random_attention,
 )
 from cases.case import Case, Shape
+from cases.digit_attention import (
+    FOUR_WEIGHTS,
+    ONE_WEIGHT,
+    TWO_WEIGHTS,
+    DigitAttentionCase,
+    ProductsCase,
+)
 from cases.entrywise import EntrywiseCase
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.norms import RMSNormCase, random_norm
@@ -99,6 +106,12 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
     "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
     "zkattn": lambda rng: ZkAttnCase.random(rng, random_attention(rng)),
     "rmsnorm": random_norm,
+    "claims_on_products": lambda rng: ProductsCase.random(
+        rng, random_shape(rng), rng.randint(1, 6)
+    ),
+    "digit_attention": lambda rng: DigitAttentionCase.random(
+        rng, random_attention(rng), rng.choice([ONE_WEIGHT, TWO_WEIGHTS, FOUR_WEIGHTS])
+    ),
 }
 
 SMALL: dict[str, Case] = {
@@ -122,6 +135,9 @@ SMALL: dict[str, Case] = {
     "causal_mask": MaskCase.random(Random(13), TINY),
     "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
     "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=17, value_bits=2),
+    "claims_on_products": ProductsCase.random(Random(15), (3, 2), 4),
+    "digit_attention": DigitAttentionCase.random(Random(16), TINY),
+    "two_digits": DigitAttentionCase.random(Random(17), TINY, TWO_WEIGHTS),
 }
 
 # For the simulator: few, and one with more items than its threads.
