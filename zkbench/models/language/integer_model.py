@@ -108,7 +108,7 @@ class IntegerLanguageModel:
         for index, found, following in self.run_layers(context, stream):
             stack.add(index, found)
             stream = following
-        output = self.output(stream[asked])
+        output = self.output(stream[np.asarray(asked, like=stream)])
         return LanguageTrace(padded, len(given), context.block, asked, stack.tensors, output)
 
     def logits(self, tokens: ArrayLike) -> Int16s:
@@ -136,7 +136,8 @@ class IntegerLanguageModel:
         """x_0 = 2^c E[token] + 2^c' P[position], S x D (without leading norms: E + P)."""
         formats = self.formats
         scaled = self.config.norm_first
-        x = self.tensor("embedding")[tokens].astype(np.int64)
+        table = self.tensor("embedding")
+        x = table[np.asarray(tokens, like=table)].astype(np.int64)
         x = x << formats.embedding_shift if scaled else x
         if self.config.is_llama:
             return x
