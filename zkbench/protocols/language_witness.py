@@ -7,7 +7,7 @@ residual streams, which are virtual, in the type that they need.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import prod
 from typing import Any
 
@@ -82,8 +82,14 @@ class StackedModel(IntegerLanguageModel):
 
     def tables(self, positions: int) -> Tables:
         found = super().tables(positions)
-        parts: dict[str, Any] = {one.name: getattr(found, one.name) for one in fields(found)}
-        return Tables(**{k: None if v is None else self._place(v) for k, v in parts.items()})
+        return replace(
+            found,
+            **{
+                one.name: self._place(getattr(found, one.name))
+                for one in fields(found)
+                if getattr(found, one.name) is not None
+            },
+        )
 
 
 class _StackedTensors:
