@@ -124,7 +124,7 @@ class WitnessTensors:
         shapes = self.inference.program.witness
         for name, array in self.arrays.items():
             assert name not in shapes or array.size == prod(shapes[name]), name
-        return {name: target.to_device(np.ascontiguousarray(a)) for name, a in self.arrays.items()}
+        return {name: target.to_device(_packed(array)) for name, array in self.arrays.items()}
 
     def _positions_in_blocks(self, array: Any) -> Any:
         """layers x S x ... as layers x blocks x B x ..."""
@@ -292,6 +292,11 @@ class WitnessTensors:
         at_chosen = np.take_along_axis(logits, out.chosen[:, None], axis=1)
         before = np.arange(logits.shape[1], like=logits)[None, :] < out.chosen[:, None]
         self.arrays["logits.differences"] = (at_chosen - logits - before).astype(np.int32)
+
+
+def _packed(array: Any) -> Any:
+    """The array without gaps (NumPy's own function would not leave it where it is)."""
+    return array if array.flags.c_contiguous else array.copy()
 
 
 def _on_host(array: Any) -> np.ndarray:
