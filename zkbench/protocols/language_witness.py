@@ -61,9 +61,17 @@ def _stacked(model: IntegerLanguageModel, name: str, suffix: str, place: Place) 
     return stack
 
 
-def model_tensors(target: Target, field: Field, arrays: Mapping[str, Any]) -> dict[str, Array]:
-    """The same on the target; biases also lifted to E, as "name.lifted"."""
-    tensors = {name: target.to_device(array) for name, array in arrays.items()}
+def model_tensors(
+    target: Target, field: Field, arrays: Mapping[str, Any], on_host: bool = False
+) -> dict[str, Array]:
+    """The same for a program; biases also lifted to E, as "name.lifted".
+
+    on_host: weights stay where they are, and come to the target piece by piece.
+    """
+    if on_host:
+        tensors = {name: array.reshape(-1) for name, array in arrays.items()}
+    else:
+        tensors = {name: target.to_device(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if name.startswith("b_"):
             tensors[f"{name}.lifted"] = target.to_device(field.lift(_on_host(array)))
@@ -71,12 +79,13 @@ def model_tensors(target: Target, field: Field, arrays: Mapping[str, Any]) -> di
 
 
 class StackedModel(IntegerLanguageModel):
-    """The model whose tensors are these stacks, wherever they are; it computes there."""
+    """The model whose tensors are these stacks; it computes where ``place`` brings them."""
 
     def __init__(
         self, model: IntegerLanguageModel, arrays: Mapping[str, Any], place: Place = np.asarray
     ) -> None:
-        super().__init__(model.config, model.formats, _StackedTensors(model.config, arrays))
+        tensors = _StackedTensors(model.config, arrays, place)
+        super().__init__(model.config, model.formats, tensors)
         self._place = place
         self._exponentials = place(self._exponentials)
 
@@ -93,16 +102,19 @@ class StackedModel(IntegerLanguageModel):
 
 
 class _StackedTensors:
-    def __init__(self, config: LanguageModelConfig, arrays: Mapping[str, Any]) -> None:
-        self._described, self._arrays = described_tensors(config), arrays
+    def __init__(
+        self, config: LanguageModelConfig, arrays: Mapping[str, Any], place: Place
+    ) -> None:
+        self._described, self._arrays, self._place = described_tensors(config), arrays, place
 
     def tensor(self, name: str) -> Any:
         shape, _ = self._described[name]
         if not name.startswith("layers."):
-            return self._arrays[{"output.bias": "b_output"}.get(name, name)].reshape(shape)
+            stacked = {"output.bias": "b_output"}.get(name, name)
+            return self._place(self._arrays[stacked]).reshape(shape)
         _, layer, matrix, *bias = name.split(".")
         stack = self._arrays[f"{'b' if bias else 'w'}_{matrix}"]
-        return stack[int(layer)].reshape(shape)
+        return self._place(stack[int(layer)]).reshape(shape)
 
 
 class WitnessTensors:
@@ -140,10 +152,10 @@ class WitnessTensors:
 
     def _streams(self) -> None:
         config, formats, trace = self.config, self.formats, self.trace
-        table = self.weights["embedding"]
+        table = np.asarray(self.weights["embedding"], like=trace["o"])
         x = table[np.asarray(trace.tokens, like=table)].astype(np.int64) << formats.embedding_shift
         if not config.is_llama:
-            rows = self.weights["positions"][: len(trace.tokens)].astype(np.int64)
+            rows = np.asarray(self.weights["positions"], like=x)[: len(x)].astype(np.int64)
             x = x + (rows << formats.positions_shift)
         streams = {
             name: np.empty((config.layers, *x.shape), np.int32, like=x) for name in ("x1", "x2")
@@ -164,8 +176,10 @@ class WitnessTensors:
         shift = self.formats.shifts[name]
 
         def layer(index: int) -> Any:
-            sums = integer_product(x[index], matrices[index])
-            return rescale(sums if bias is None else sums + bias[index].reshape(-1), shift)[1]
+            sums = integer_product(x[index], np.asarray(matrices[index], like=x))
+            if bias is not None:
+                sums = sums + np.asarray(bias[index].reshape(-1), like=x)
+            return rescale(sums, shift)[1]
 
         shape = (*x.shape[:2], matrices.shape[-1])
         self.arrays[f"{y}.remainders"] = self._by_layer(x, shape, layer)
@@ -284,9 +298,9 @@ class WitnessTensors:
     def _output(self) -> None:
         out = self.trace.output
         self.arrays["logits"] = out.logits
-        sums = integer_product(out.y, self.weights["output"][0])
+        sums = integer_product(out.y, np.asarray(self.weights["output"][0], like=out.y))
         if "b_output" in self.weights:
-            sums = sums + self.weights["b_output"][0]
+            sums = sums + np.asarray(self.weights["b_output"][0], like=sums)
         self.arrays["logits.remainders"] = rescale(sums, self.formats.shifts["logits"])[1]
         logits = out.logits.astype(np.int32)
         at_chosen = np.take_along_axis(logits, out.chosen[:, None], axis=1)
