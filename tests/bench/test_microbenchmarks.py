@@ -278,7 +278,7 @@ def test_every_parameter_is_required(name: str) -> None:
         ({"johnson": True}, "commitment: johnson must be an integer from 0 to 1, not True"),
         (
             {"scheme": "ligero", "johnson": 1},
-            "commitment: johnson must be 0 with ligero, which decodes uniquely",
+            "johnson must be 0 with ligero, which decodes uniquely",
         ),
     ],
 )
@@ -301,11 +301,12 @@ def test_the_sheet_holds_every_microbenchmark_with_usable_parameters() -> None:
     rows = read_sheet(SHEET)
     for row in rows:
         assert make_case(row.benchmark, row.params, row.target, 0).params == row.params
-    assert {row.benchmark for row in rows} == set(SMALL)
+    assert {row.benchmark for row in rows} == {*SMALL, "language"}
     assert set(SMALL) < set(CASES)
 
 
 def test_the_proofs_of_the_sheet_are_sound_enough() -> None:
-    for row in read_sheet(SHEET):
+    """Language models are tested on their own: their protocol depends on number formats."""
+    for row in (row for row in read_sheet(SHEET) if row.benchmark != "language"):
         case = make_case(row.benchmark, row.params, row.target, 0)
         assert case.soundness_bits() >= MINIMUM_BITS, str(row)

@@ -6,7 +6,9 @@ residual streams, which are virtual, in the type that they need.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from math import prod
 from typing import Any
@@ -31,6 +33,7 @@ from zkbench.quant.rotary import rotate
 
 Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
 Place = Callable[[np.ndarray], Any]
+_READERS = 16
 
 
 def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arrays:
@@ -51,13 +54,15 @@ def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arra
 
 
 def _stacked(model: IntegerLanguageModel, name: str, suffix: str, place: Place) -> Any:
+    """One kind of tensor of all layers; threads read or draw them, a few ahead."""
+    names = [f"layers.{layer}.{name}{suffix}" for layer in range(model.config.layers)]
     stack: Any = None
-    for layer in range(model.config.layers):
-        tensor = place(model.tensor(f"layers.{layer}.{name}{suffix}"))
-        if stack is None:
-            shape = (model.config.layers, *tensor.shape)
-            stack = np.empty(shape, dtype=tensor.dtype, like=tensor)
-        stack[layer] = tensor
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
+        for layer, made in enumerate(readers.map(model.tensor, names)):
+            tensor = place(made)
+            if stack is None:
+                stack = np.empty((len(names), *tensor.shape), dtype=tensor.dtype, like=tensor)
+            stack[layer] = tensor
     return stack
 
 
