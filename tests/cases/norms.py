@@ -13,8 +13,9 @@ from cases.attention import require
 from cases.case import FIELD, Case, Shape, receive_integers, send_integers
 from cases.lookups import true_counts
 from zkbench.kernels.launch import Target
+from zkbench.protocols.norm_limbs import RMSNormWitness
 from zkbench.protocols.range_checks import RangeChecks
-from zkbench.protocols.rmsnorm import RMSNorm, RMSNormWitness
+from zkbench.protocols.rmsnorm import RMSNorm
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.rms_norm import IntegerRMSNorm
 from zkbench.transcript import ProverTranscript, VerifierTranscript

@@ -7,129 +7,37 @@ the protocol's equations fails, or a claim that is left is false.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from math import prod
-from random import Random
-from typing import Any
 
-import numpy as np
 import pytest
 from cases.case import FIELD, changed, prove, reason_of_rejection, verify
+from cases.norm_lies import (
+    BITS,
+    EPSILON,
+    INVERSE_TOO_SMALL,
+    NOT_IN_TABLE,
+    NUMBERS,
+    ROOT_TOO_SMALL,
+    WIDTH,
+    WRONG_OUTPUT,
+    WRONG_ROOT,
+    WRONG_SUM,
+    centred,
+    from_inverse,
+    from_root,
+    honest,
+    middling,
+    num_rows,
+    rescaled,
+    rows_of,
+    with_limbs,
+    with_row,
+    with_tensors,
+)
 from cases.norms import RMSNormCase
 
 from zkbench.kernels.launch import cpu_target
-from zkbench.protocols.rmsnorm import LIMBS, RMSNorm
-
-NOT_IN_TABLE = "a looked-up value is not in its table"
-WRONG_OUTPUT = "a norm's output is not its input times r"
-ROOT_TOO_SMALL, INVERSE_TOO_SMALL = "a norm's root is too small", "a norm's inverse is too small"
-WRONG_ROOT = "a norm's root or its inverse is wrong"
-WRONG_SUM = "a norm's sum of squares is wrong"
-INPUTS = "the claim on inputs is false"
-BITS, WIDTH, EPSILON = 4, 5, 9
-NUMBERS = ("sq", "r", "d", "e", "m", "f")
-Rows = dict[str, list[int]]  # ss, sq, r, d, e, m, f of every row
-
-
-@cache
-def honest() -> RMSNormCase:
-    """Rows of similar norms, and one of zeros."""
-    case = RMSNormCase(layers=2, rows=(2, 3), width=WIDTH, epsilon=EPSILON, value_bits=BITS)
-    rng = Random(8)
-    return case.forward([rng.randint(-7, 7) for _ in range(11 * WIDTH)] + [0] * WIDTH)
-
-
-def num_rows(case: RMSNormCase) -> int:
-    return prod(case.protocol.row_shape)
-
-
-def rows_of(case: RMSNormCase) -> Rows:
-    """The numbers that are committed, by the definition of limbs."""
-    n, limbs = num_rows(case), case.tensors["limbs"]
-    parts = {name: limbs[k * n : (k + 1) * n] for k, name in enumerate(LIMBS)}
-    parts |= {name: case.tensors[name] for name in ("sq_high", "r_high")}
-    numbers = {
-        name: [
-            low + (high << BITS)
-            for low, high in zip(parts[f"{name}_low"], parts[f"{name}_high"], strict=True)
-        ]
-        for name in NUMBERS
-    }
-    return {"ss": list(case.tensors["sums"]), **numbers}
-
-
-def with_tensors(case: RMSNormCase, **tensors: Sequence[int]) -> RMSNormCase:
-    return replace(case, tensors={**case.tensors, **{k: tuple(v) for k, v in tensors.items()}})
-
-
-def with_limbs(case: RMSNormCase, name: str, row: int, low: int, high: int) -> RMSNormCase:
-    """One number of one row has these limbs, in range or not."""
-    n, tensors = num_rows(case), dict(case.tensors)
-    for limb, value in ((f"{name}_low", low), (f"{name}_high", high)):
-        tensor, place = ("limbs", LIMBS.index(limb) * n + row) if limb in LIMBS else (limb, row)
-        old = tensors[tensor]
-        tensors[tensor] = (*old[:place], value, *old[place + 1 :])
-    return replace(case, tensors=tensors)
-
-
-def with_rows(case: RMSNormCase, rows: Rows) -> RMSNormCase:
-    """These numbers, with limbs as they come: a negative number's high limb is negative."""
-    for name in NUMBERS:
-        for row, value in enumerate(rows[name]):
-            case = with_limbs(case, name, row, value % (1 << BITS), value >> BITS)
-    return with_tensors(case, sums=rows["ss"])
-
-
-def with_row(case: RMSNormCase, row: int, **numbers: int) -> RMSNormCase:
-    rows = rows_of(case)
-    for name, value in numbers.items():
-        rows[name][row] = value
-    return with_rows(case, rows)
-
-
-def rescaled(case: RMSNormCase) -> RMSNormCase:
-    """Outputs and remainders that follow from the inputs and r."""
-    r = rows_of(case)["r"]
-    x = case.tensors["inputs"]
-    shifted = [v * r[k // WIDTH] + (1 << (BITS - 1)) for k, v in enumerate(x)]
-    return with_tensors(
-        case,
-        outputs=[a >> BITS for a in shifted],
-        remainders=[a % (1 << BITS) for a in shifted],
-    )
-
-
-def from_root(case: RMSNormCase, row: int, sq: int, ss: int | None = None) -> RMSNormCase:
-    """All that follows from this root of a row, but for ranges."""
-    ss = rows_of(case)["ss"][row] if ss is None else ss
-    d, r = ss - sq * sq, (1 << (2 * BITS - 1)) // sq
-    m = (1 << (2 * BITS - 1)) - r * sq
-    numbers = {"ss": ss, "sq": sq, "r": r, "d": d, "e": 2 * sq - d, "m": m, "f": sq - 1 - m}
-    return rescaled(with_row(case, row, **numbers))
-
-
-def from_inverse(case: RMSNormCase, row: int, r: int) -> RMSNormCase:
-    """All that follows from this inverse of a row, but for ranges."""
-    sq = rows_of(case)["sq"][row]
-    m = (1 << (2 * BITS - 1)) - r * sq
-    return rescaled(with_row(case, row, r=r, m=m, f=sq - 1 - m))
-
-
-def middling(case: RMSNormCase) -> int:
-    """A row, not of zeros, whose outputs stay in range when its inverse is moved by one."""
-    rows = rows_of(case)
-    return next(
-        k
-        for k in range(num_rows(case))
-        if rows["sq"][k] > 4
-        and all(
-            -8 <= y < 8
-            for by in (-1, 1)
-            for y in from_inverse(case, k, rows["r"][k] + by).tensors["outputs"]
-        )
-    )
+from zkbench.protocols.rmsnorm import RMSNorm
 
 
 def test_the_honest_prover_is_accepted() -> None:
@@ -296,11 +204,6 @@ def test_limbs_of_a_number_plus_p(name: str) -> None:
     assert reason_of_rejection(prover, case) == NOT_IN_TABLE
 
 
-def centred(residue: int) -> int:
-    """The representative that int64 holds."""
-    return residue if residue < 1 << 63 else residue - FIELD.modulus
-
-
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_limb_off_by_one(name: str) -> None:
     """In range, and nothing else is changed."""
@@ -310,123 +213,6 @@ def test_a_limb_off_by_one(name: str) -> None:
     expected = dict.fromkeys(("sq", "d", "e"), ROOT_TOO_SMALL) | {"r": WRONG_OUTPUT}
     expected |= dict.fromkeys(("m", "f"), INVERSE_TOO_SMALL)
     assert reason_of_rejection(prover) == expected[name]
-
-
-# Inputs and outputs.
-
-
-def with_inputs(case: RMSNormCase, inputs: Sequence[int]) -> RMSNormCase:
-    """All follows from these inputs; the statement has the case's own."""
-    moved = case.forward(tuple(inputs))
-    return replace(moved, stated={"inputs": case.tensors["inputs"]})
-
-
-@pytest.mark.parametrize("place", [0, 7, 12, 59])
-@pytest.mark.parametrize("by", [1, -1])
-def test_an_input_changed_at_one_entry(place: int, by: int) -> None:
-    case = honest()
-    prover = with_inputs(case, changed(case.tensors["inputs"], place, by))
-    assert reason_of_rejection(prover, case) == INPUTS
-
-
-def test_inputs_of_two_rows_exchanged() -> None:
-    """And of two layers."""
-    case, x = honest(), honest().tensors["inputs"]
-    half = len(x) // 2
-    for other in (x[WIDTH : 2 * WIDTH] + x[:WIDTH] + x[2 * WIDTH :], x[half:] + x[:half]):
-        assert other != x
-        assert reason_of_rejection(with_inputs(case, other), case) == INPUTS
-
-
-def test_an_input_negated() -> None:
-    """Its square is the same, so that only the scaling differs."""
-    case, x = honest(), honest().tensors["inputs"]
-    place = next(k for k, v in enumerate(x) if abs(v) > 1 and case.tensors["outputs"][k] > -8)
-    prover = with_inputs(case, changed(x, place, -2 * x[place]))
-    assert prover.tensors["sums"] == case.tensors["sums"]
-    assert reason_of_rejection(prover, case) == INPUTS
-
-
-@dataclass(frozen=True)
-class SquaresOfOthers(RMSNorm):
-    """The sums of squares are proven of other inputs than the scaling."""
-
-    squared: tuple[int, ...] = ()
-
-    def _prove_squares(self, transcript: Any, target: Any, inputs: Any, rho: Any) -> Any:
-        other = target.to_device(np.array(self.squared, dtype=np.int32))
-        return super()._prove_squares(transcript, target, other, rho)
-
-
-@dataclass(frozen=True)
-class LyingNorm(RMSNormCase):
-    """Proves with a protocol of its own."""
-
-    squared: tuple[int, ...] = ()
-
-    @property
-    def proving(self) -> RMSNorm:
-        return SquaresOfOthers(**vars(self.protocol), squared=self.squared)
-
-
-def test_sums_of_squares_of_other_inputs() -> None:
-    """Norms are those of a row with one entry more or less; the scaling is of the true inputs."""
-    case, x = honest(), honest().tensors["inputs"]
-    row = middling(case)
-    other = changed(x, row * WIDTH, 1 if x[row * WIDTH] >= 0 else -1)
-    numbers = rows_of(case.forward(other))
-    prover = rescaled(with_rows(case, numbers))
-    liar = LyingNorm(**vars(prover), squared=other)
-    assert reason_of_rejection(liar, case) == INPUTS
-    assert reason_of_rejection(prover, case) == WRONG_SUM
-
-
-@pytest.mark.parametrize("by", [1, -1])
-def test_an_output_rounded_the_wrong_way(by: int) -> None:
-    """The remainder makes up for it, or is in range."""
-    case, size = honest(), 1 << BITS
-    place = next(k for k, y in enumerate(case.tensors["outputs"]) if -7 < y < 7 and y)
-    outputs = changed(case.tensors["outputs"], place, by)
-    remainders = changed(case.tensors["remainders"], place, -by * size)
-    prover = with_tensors(case, outputs=outputs, remainders=remainders)
-    assert reason_of_rejection(prover) == NOT_IN_TABLE
-    assert reason_of_rejection(with_tensors(case, outputs=outputs)) == WRONG_OUTPUT
-
-
-@pytest.mark.parametrize("by", [1, -1])
-def test_an_output_wrapped_around(by: int) -> None:
-    """2^b away: out of range from inside, or in range from outside."""
-    case, size = honest(), 1 << BITS
-    outputs = changed(case.tensors["outputs"], 3, by * size)
-    assert reason_of_rejection(with_tensors(case, outputs=outputs)) == NOT_IN_TABLE
-    # a row that is all of its norm: its output is 8, one more than 4 bits hold
-    lone = replace(case, layers=1, rows=1, width=1, epsilon=4)
-    ones = {"inputs": (40,), "limbs": (0,) * len(LIMBS), "sq_high": (0,), "r_high": (0,)}
-    lone = with_tensors(replace(lone, tensors={}), sums=(0,), outputs=(), remainders=(), **ones)
-    sq, ss = 40, 1604
-    r = 128 // sq
-    m = 128 - r * sq
-    numbers = {"ss": ss, "sq": sq, "r": r, "d": 4, "e": 2 * sq - 4, "m": m, "f": sq - 1 - m}
-    lone = with_row(lone, 0, **numbers)
-    acc = 40 * r + 8
-    assert acc >> BITS == 8
-    outside = with_tensors(lone, outputs=(8,), remainders=(acc % size,))
-    assert reason_of_rejection(outside) == NOT_IN_TABLE
-    wrapped = with_tensors(outside, outputs=(-8,))
-    assert reason_of_rejection(wrapped) == WRONG_OUTPUT
-
-
-def test_an_output_right_only_modulo_p() -> None:
-    """Another remainder in range, and the quotient that makes up for it."""
-    case, size = honest(), 1 << BITS
-    remainder = case.tensors["remainders"][0]
-    other = (remainder + 5) % size
-    by = (remainder - other) * pow(size, -1, FIELD.modulus) % FIELD.modulus
-    output = centred((case.tensors["outputs"][0] + by) % FIELD.modulus)
-    outputs = (output, *case.tensors["outputs"][1:])
-    remainders = (other, *case.tensors["remainders"][1:])
-    prover = with_tensors(case, outputs=outputs, remainders=remainders)
-    assert reason_of_rejection(prover, case) == NOT_IN_TABLE
 
 
 # Parameters.

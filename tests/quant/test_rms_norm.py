@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from zkbench.protocols.rmsnorm import LIMBS
+from zkbench.protocols.norm_limbs import LIMBS
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.rms_norm import IntegerRMSNorm, RMSNormTrace
 

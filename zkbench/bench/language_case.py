@@ -18,7 +18,6 @@ import numpy as np
 
 from zkbench.bench.commitment_case import make_scheme
 from zkbench.bench.language_models import (
-    StackedTensors,
     config_of,
     integer_model,
     measured_models,
@@ -36,11 +35,16 @@ from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import target as find_target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
-from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.shipped import SHIPPED
+from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
 from zkbench.proof import Proof, ProofRejected, canonical_json
 from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.language_witness import WitnessTensors, model_arrays, model_tensors
+from zkbench.protocols.language_witness import (
+    StackedModel,
+    WitnessTensors,
+    model_arrays,
+    model_tensors,
+)
 from zkbench.security import total_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -108,10 +112,14 @@ class LanguageCase:
         """Make the model and commit to it; what that took goes into ``extra``."""
         self.where = find_target(self.target)
         self.tokens = prompt(self.name, self.values, self.seed)
-        drawn = integer_model(self.name, self.seed)
-        self.weights = model_arrays(drawn)
-        held = StackedTensors(self.config, self.weights)
-        self.model = IntegerLanguageModel(self.config, drawn.formats, held)
+        place, drawn = place_on(self.where), integer_model(self.name, self.seed)
+        weight_bytes = 2 * _entries(model_shapes(self.config))
+        self.on_host = weights_stay_on_host(self.where, weight_bytes)
+        self.weights = model_arrays(drawn, np.asarray if self.on_host else place)
+        if self.on_host:
+            pin(self.where, self.weights)
+        self.model = StackedModel(drawn, self.weights, place)
+        fit_workspace(self.where)
         self._commit()
         self.where.reset_memory_peak()
 
@@ -130,7 +138,8 @@ class LanguageCase:
     def _commit_once(self) -> None:
         self.data: ProverData | None = None  # so that two are never held
         shapes = model_shapes(self.config)
-        self.tensors = model_tensors(self.where, self.scheme.field, self.weights)
+        field = self.scheme.field
+        self.tensors = model_tensors(self.where, field, self.weights, self.on_host)
         committed = {name: self.tensors[name] for name in shapes}
         self.data = self.scheme.commit(self.where, committed, shapes)
         self.where.synchronise()
@@ -143,6 +152,7 @@ class LanguageCase:
             public = Public(self.data.commitment.root, self.model.formats, chosen)
             self.inference = self._inference(public)
             witness = WitnessTensors(self.inference, self.weights, trace).to_target(self.where)
+            fit_workspace(self.where)
         transcript = ProverTranscript(self.scheme.field, self.header)
         self._bind(transcript, public)
         tensors = {**self.tensors, **witness}
@@ -224,6 +234,7 @@ class LanguageCase:
     def extra(self) -> dict[str, Any]:
         """The commitment to the weights, the proof's sizes, and a plain forward pass beside it."""
         weights = self.committing | {"weights": _entries(model_shapes(self.config))}
+        fit_workspace(self.where)
         forward = plain_forward(self.name, self.config, self.tokens, self.target)
         return weights | self._sizes() | forward
 

@@ -7,9 +7,6 @@ and weights follow from the seed, and so do its tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +16,6 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.corpus import held_out_text, training_text
 from zkbench.models.language.integer_attention import block_size
 from zkbench.models.language.integer_model import IntegerLanguageModel
-from zkbench.models.language.integer_tensors import described_tensors
 from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.random_model import random_integer_model
 from zkbench.models.language.shipped import SHIPPED, shipped
@@ -72,19 +68,3 @@ def padded(tokens: Tokens) -> tuple[Tokens, int]:
     """Tokens with zeros behind them that fill the last block of attention, and the block."""
     block = block_size(len(tokens))
     return np.pad(tokens, (0, -len(tokens) % block)), block
-
-
-class StackedTensors:
-    """A model's tensors as views of the stacked arrays that are committed: none is held twice."""
-
-    def __init__(self, config: LanguageModelConfig, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._arrays = arrays
-        self._described = described_tensors(config)
-
-    def tensor(self, name: str) -> NDArray[Any]:
-        shape, _ = self._described[name]
-        if not name.startswith("layers."):
-            return self._arrays["b_output" if name == "output.bias" else name].reshape(shape)
-        _, layer, matrix, *bias = name.split(".")
-        stack = self._arrays[f"{'b' if bias else 'w'}_{matrix}"]
-        return stack[int(layer)].reshape(shape)

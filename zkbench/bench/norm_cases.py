@@ -19,8 +19,9 @@ from zkbench.bench.registry import register
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Claim
 from zkbench.proof import ProofRejected
+from zkbench.protocols.norm_limbs import RMSNormWitness
 from zkbench.protocols.range_checks import RangeChecks
-from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm, RMSNormWitness
+from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm
 from zkbench.protocols.tlookup import TLookup
 from zkbench.quant.rms_norm import IntegerRMSNorm
 from zkbench.security import Term
