@@ -12,7 +12,7 @@ import pytest
 
 from zkbench.bench import language_case, language_models
 from zkbench.bench.cases import make_case
-from zkbench.bench.language_models import StackedTensors, integer_model, padded, prompt
+from zkbench.bench.language_models import integer_model, padded, prompt
 from zkbench.bench.language_records import nominal_parameters, printed_name
 from zkbench.bench.runner import run_case
 from zkbench.bench.timers import PhaseTimer
@@ -25,7 +25,7 @@ from zkbench.models.language.integer_tensors import described_tensors
 from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.shipped import SHIPPED, shipped
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
-from zkbench.protocols.language_witness import model_arrays
+from zkbench.protocols.language_witness import StackedModel, model_arrays
 from zkbench.security import MINIMUM_BITS
 
 SHIPPED_RUN = {"model": "llama-bytes", "positions": 12, "scheme": "whir", "johnson": 0}
@@ -157,8 +157,8 @@ def test_another_model_of_the_prover_is_not_the_shipped_one(
     """All that is proven is true, of a model with one weight changed."""
     honest = model_arrays
 
-    def arrays(model: Any) -> dict[str, np.ndarray]:
-        found = honest(model)
+    def arrays(model: Any, *place: Any) -> dict[str, np.ndarray]:
+        found = honest(model, *place)
         found["w_q"][0, 0, 0, 0] += 1
         return found
 
@@ -273,10 +273,10 @@ def test_prompts_are_padded_as_the_integer_model_pads_them(count, length, block)
 
 
 @pytest.mark.parametrize("name", ["llama-bytes", "opt-tiny"])
-def test_stacked_tensors_are_those_of_the_model(name: str) -> None:
+def test_the_tensors_of_a_stacked_model_are_views_of_what_is_committed(name: str) -> None:
     model = integer_model(name, 3)
     arrays = model_arrays(model)
-    stacked = StackedTensors(model.config, arrays)
+    stacked = StackedModel(model, arrays)
     for tensor in described_tensors(model.config):
         view = stacked.tensor(tensor)
         np.testing.assert_array_equal(view, model.tensor(tensor))
