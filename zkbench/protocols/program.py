@@ -214,9 +214,7 @@ class Program:
         checks = self.checks
         with timer.phase("commit"):
             lookers = checks.lookers(tensors)
-            counts = [
-                multiplicities(target, *pair) for pair in zip(checks.lookups, lookers, strict=True)
-            ]
+            counts = self._counts(target, lookers)
             opened = [model, *self._commit_witness(transcript, target, tensors, counts)]
         with timer.phase("lookups"):
             lookup = TLookup(self.field, checks.lookups)
@@ -246,6 +244,10 @@ class Program:
         opened += [self._verify_lookup(run, one) for one in self.lookups]
         claims = self._claims(ledger, [data.names for data in opened])
         self.scheme.verify(transcript, list(zip(opened, claims, strict=True)))
+
+    def _counts(self, target: Target, lookers: Sequence[Sequence[Array]]) -> list[np.ndarray]:
+        pairs = zip(self.checks.lookups, lookers, strict=True)
+        return [multiplicities(target, *pair) for pair in pairs]
 
     def _commit_witness(
         self,
