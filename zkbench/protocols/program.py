@@ -180,6 +180,12 @@ class Program:
     unsigned: frozenset[str] = frozenset()
     most_claims: int = 1 << 10
 
+    def __post_init__(self) -> None:
+        """Claims are told apart by names alone: of two range checks of one name, one would be lost."""
+        names = [check.name for check in self.checks.checks]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{repeated[0]} is checked twice")
+
     @property
     def field(self) -> Field:
         return self.scheme.field
@@ -324,7 +330,9 @@ class Program:
     def _claims(self, ledger: Ledger, names: Sequence[Sequence[str]]) -> list[list[Claim]]:
         """The claims on each commitment; there must not be others."""
         claims = [[self._on_signed(claim) for claim in ledger.on(one)] for one in names]
-        if sum(map(len, claims)) != len(ledger.claims) or max(map(len, claims)) > self.most_claims:
+        if max(map(len, claims)) > self.most_claims:
+            raise RuntimeError(f"a commitment has more than {self.most_claims} claims")
+        if sum(map(len, claims)) != len(ledger.claims):
             left = {c.tensor for c in ledger.claims} - {name for one in names for name in one}
             raise RuntimeError(f"claims are left on virtual tensors: {sorted(left)}")
         return claims
