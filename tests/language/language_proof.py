@@ -155,10 +155,10 @@ def case_of(family: str) -> Case:
     return Case.of(model, some_tokens(model.config, TOKENS))
 
 
-def committed(inference: LanguageInference, arrays: Arrays) -> ProverData:
+def committed(inference: LanguageInference, arrays: Arrays, target: Any = TARGET) -> ProverData:
     shapes = inference.weight_shapes()
-    tensors = model_tensors(TARGET, inference.field, arrays)
-    return inference.scheme.commit(TARGET, {name: tensors[name] for name in shapes}, shapes)
+    tensors = model_tensors(target, inference.field, arrays)
+    return inference.scheme.commit(target, {name: tensors[name] for name in shapes}, shapes)
 
 
 def bind(transcript: Any, inference: LanguageInference, data: ProverData) -> None:

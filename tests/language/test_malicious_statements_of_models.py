@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from language_proof import TOKENS, Case, case_of, witness, prove
+from language_proof import TOKENS, Case, case_of, prove, witness
 
 from zkbench.errors import UnusableInput
 from zkbench.models.language.formats import LanguageFormats

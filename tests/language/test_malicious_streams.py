@@ -17,8 +17,8 @@ from language_proof import (
     case_of,
     forge,
     rejected,
-    witness,
     with_tensors,
+    witness,
 )
 from lying_forward import Change, bump, replaced
 
@@ -110,7 +110,9 @@ def first_moved(tensor: np.ndarray) -> np.ndarray:
 
 def test_one_weight_replaced(case: Case) -> None:
     """Of each tensor of layer 1, and of those outside of the layers (padding reads embedding 0)."""
-    names = [n for n in described_tensors(case.model.config) if n[:8] not in ("layers.0", "layers.2")]
+    names = [
+        n for n in described_tensors(case.model.config) if n[:8] not in ("layers.0", "layers.2")
+    ]
     assert len(names) >= 9
     for name in names:
         rejected(WRONG_OPENING, case, model=changed_model(case, name, first_moved))
@@ -174,7 +176,9 @@ def test_another_token_in_the_padding(case: Case) -> None:
 def test_the_row_of_another_token(case: Case) -> None:
     table = case.model.tensor("embedding").astype(np.int64)
     tokens = case.inference.tokens
-    step = (table[(tokens[4] + 1) % len(table)] - table[tokens[4]]) << case.model.formats.embedding_shift
+    step = (
+        table[(tokens[4] + 1) % len(table)] - table[tokens[4]]
+    ) << case.model.formats.embedding_shift
 
     def lie(name: str, layer: int, x: np.ndarray) -> np.ndarray:
         return x + step * (np.arange(len(x)) == 4)[:, None] if name == "x0" else x
