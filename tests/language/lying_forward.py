@@ -211,17 +211,43 @@ class LyingWitness(WitnessTensors):
         self.arrays |= {name: self.trace[name] for name in ("x1", "x2")}
         self.arrays["xf"] = self.final["xf"][None]
 
-    def _remainders(self, name, accumulators, shift):
-        y = self.arrays[{"attention.output": "a"}.get(name, name.replace("norm", "y"))]
-        exact = accumulators + (1 << (shift - 1))
-        exact = exact - (y.reshape(accumulators.shape).astype(np.int64) << shift)
-        kept = f"{name}.remainders" in self.in_range
-        self.arrays[f"{name}.remainders"] = exact & ((1 << shift) - 1) if kept else exact
+    def _remainders(self, y: str, accumulators: np.ndarray, shift: int, name: str = "") -> None:
+        """Those that make 2^shift y what it should be."""
+        name = name or f"{y}.remainders"
+        exact = accumulators.astype(np.int64) + (1 << (shift - 1))
+        exact = exact - (self.arrays[y].reshape(exact.shape).astype(np.int64) << shift)
+        self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
+
+    def _linear(self, y, x):
+        name = y.removesuffix("_raw")
+        matrices, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
+        matrices = matrices.reshape(len(x), x.shape[-1], -1)
+        sums = np.stack([integer_product(*pair) for pair in zip(x, matrices, strict=True)])
+        sums = sums if bias is None else sums + bias.reshape(len(x), 1, -1)
+        self._remainders(y, sums, self.formats.shifts[name])
+
+    def _rotation(self, name, x):
+        half, positions = self.config.head_width // 2, len(self.trace.tokens)
+        tables = RotaryTables.of(positions, half, self.config.rope_theta)
+        self._remainders(name, rotate(x, tables), ROTARY_BITS)
 
     def _attention_sums(self):
         super()._attention_sums()
-        name, shape = "attention.score_remainders", self.inference._attention_shape
-        shift, block, trace = self.formats.shifts["z"], self.trace.block, self.trace
+        shape, table = self.inference.shape, self.inference.exponentials.values
+        scores, sums = np.empty(shape.scores, np.uint16), np.empty(shape.rows, np.int32)
+        layers = range(shape.layers)
+        totals = np.stack([self._tile_sums(k, table, scores[k], sums[k]) for k in layers])
+        name = "attention.output_remainders"
+        self._remainders("a", totals.transpose(0, 2, 1, 3), self.formats.row_bits, name)
+        self._score_remainders("attention.score_remainders")
+        if "attention.row_sums" in self.in_range:
+            most = 1 << self.formats.tolerance.bit_length()
+            low = (1 << self.formats.row_bits) - most
+            self.arrays["attention.row_sums"] = sums.clip(low, low + 2 * most - 1)
+
+    def _score_remainders(self, name: str) -> None:
+        shape, shift = self.inference.shape, self.formats.shifts["z"]
+        block, trace = self.trace.block, self.trace
         q, k = (trace[n].transpose(0, 2, 1, 3) for n in "qk")  # layers x heads x S x d
         k = np.repeat(k, shape.group, axis=1)
         exact = np.empty(trace["t"].shape, dtype=np.int64)
@@ -232,17 +258,21 @@ class LyingWitness(WitnessTensors):
             quotients = trace["shift"][:, :, rows, None] + mask - trace["t"][:, :, tile]
             exact[:, :, tile] = z + (1 << (shift - 1)) - (quotients << shift)
         self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
-        if "attention.row_sums" in self.in_range:
-            low = (1 << self.formats.row_bits) - self.formats.tolerance
-            sums = self.arrays["attention.row_sums"]
-            self.arrays["attention.row_sums"] = sums.clip(low, low + 2 * self.formats.tolerance - 1)
 
-    def _feed_forward(self):
-        super()._feed_forward()
-        if self.config.is_llama:
-            self.arrays["activated"] = self.trace["activated"]
-            products = self.trace["activated"] * self.trace["u"]
-            self._remainders("h", products, self.formats.shifts["h"])
+    def _gate(self):
+        self.arrays |= {name: self.trace[name] for name in ("activated", "h")}
+        products = self.trace["activated"] * self.trace["u"]
+        self._remainders("h", products, self.formats.shifts["h"])
+
+    def _scaling(self, name, x, r):
+        y = name.replace("norm", "y")
+        self._remainders(y, x * r[..., None], 16, f"{name}.remainders")
+
+    def _output(self):
+        super()._output()
+        sums = accumulate(self.trace.output.y, self.weights["output"][0], None)
+        sums = sums + self.weights.get("b_output", np.zeros(1, np.int64))
+        self._remainders("logits", sums, self.formats.shifts["logits"])
 
     def _norms(self):
         parts = {
@@ -255,7 +285,7 @@ class LyingWitness(WitnessTensors):
             limbs = exact_limbs(ss, sq, r, name in self.in_range)
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            self._remainders(name, self.arrays[f"x{suffix}"] * r[..., None], 16)
+            self._scaling(name, self.arrays[f"x{suffix}"], r)
 
 
 def exact_limbs(

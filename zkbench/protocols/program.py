@@ -36,6 +36,7 @@ from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.schemes import Scheme
 from zkbench.fields import Field
+from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
@@ -275,9 +276,8 @@ class Program:
         ]
 
     def _signed(self, target: Target, array: Array) -> Array:
-        """Unsigned 16-bit integers less 2^15: the same bits but the highest."""
-        flipped = target.to_host(array) ^ np.uint16(1 << 15)
-        return target.to_device(flipped.view(np.int16))
+        """Unsigned 16-bit integers less 2^15."""
+        return centred(target, array)
 
     def _commit(
         self,
