@@ -8,7 +8,7 @@ in a commitment can take part in a claim.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +111,50 @@ class VectorAxis:
         return sum(self.values[1:], self.values[0])
 
 
-AxisWeight = EqAxis | OnesAxis | VectorAxis
+@dataclass(frozen=True, eq=False)
+class WordsAxis:
+    """Explicit weights as E words on the CPU: for long axes of few entries that are not zero."""
+
+    field: Field
+    words: np.ndarray
+
+    @classmethod
+    def of(cls, field: Field, length: int, entries: Mapping[int, Element]) -> WordsAxis:
+        """Zero but for these entries."""
+        words = np.zeros((length, field.ext.limbs), dtype=np.uint64)
+        indices, values = list(entries), list(entries.values())
+        words[indices] = field.pack(values).reshape(-1, field.ext.limbs)
+        return cls(field, words.reshape(-1))
+
+    def check(self, length: int) -> None:
+        if len(self.words) != length * self.field.ext.limbs:
+            raise ValueError(f"{len(self.words)} words of weights for an axis of length {length}")
+
+    def reduce(self, field: Field, point: Sequence[Element], length: int) -> tuple[Element, Array]:
+        target, width = cpu_target(), 1 << len(point)
+        sums = np.empty(length // width * field.ext.limbs, dtype=np.uint64)
+        factors = eq.eq_table(target, field, point, width)
+        arguments = (self.words, factors, width, sums)
+        target.map(kernels(field).row_dots, length // width, *arguments)
+        return 1, sums
+
+    def table(self, target: Target, field: Field, length: int) -> Array:
+        return target.to_device(self.words)
+
+    def extension(self, at: Sequence[Element], length: int) -> Element:
+        return self._dot(eq.eq_table(cpu_target(), self.field, at, length), length)
+
+    def total(self, length: int) -> Element:
+        return self._dot(np.tile(self.field.pack([1]), length), length)
+
+    def _dot(self, other: np.ndarray, length: int) -> Element:
+        out = np.empty(self.field.ext.limbs, dtype=np.uint64)
+        arguments = (self.words, other, length, out)
+        cpu_target().map(kernels(self.field).row_dots, 1, *arguments)
+        return self.field.unpack(out)[0]
+
+
+AxisWeight = EqAxis | OnesAxis | VectorAxis | WordsAxis
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from zkbench.commitments.claims import (
     OnesAxis,
     Sparse,
     VectorAxis,
+    WordsAxis,
 )
 from zkbench.commitments.layout import Shape
 
@@ -24,7 +25,7 @@ def factoring_bits(functional: Functional, shape: Sequence[int]) -> int:
     bits = 0
     for axis, length in zip(reversed(functional.axes), reversed(shape), strict=True):
         power = _two_adicity(length)
-        if isinstance(axis, VectorAxis) and length > 1:
+        if isinstance(axis, VectorAxis | WordsAxis) and length > 1:
             break
         bits += power
         if length != 1 << power:

@@ -41,12 +41,13 @@ from zkbench.protocols.operators import (
 )
 from zkbench.protocols.program import Operator, Program, TableLookup
 from zkbench.protocols.residual import Contribution, ResidualStream, Tap
-from zkbench.protocols.rmsnorm import RMSNorm
+from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
 from zkbench.protocols.zkattn import ZkAttn
 
 _STREAM_BITS = 32  # |x| of the stream stays below 2^32: what the norms' argument needs
+_EPSILON_BITS = 48  # what protocols/rmsnorm.py takes
 _ATTENTION = {"queries": "q", "keys": "k", "values": "v", "indices": "t", "outputs": "a"}
 
 
@@ -67,15 +68,41 @@ class LanguageInference:
     block: int
 
     def __post_init__(self) -> None:
-        if not self.config.norm_first or self.config.has_projections:
-            raise UnusableInput(
-                "models with norms behind the sums or projections have no proof yet"
-            )
+        self._check_model()
+        self._check_numbers()
         if self._stream.bound >= 1 << _STREAM_BITS:
             raise UnusableInput(
                 f"the residual stream could reach 2^{log2(self._stream.bound):.1f}, beyond the"
                 f" 2^{_STREAM_BITS} that a proof allows; calibrate with fewer residual bits"
             )
+
+    def _check_model(self) -> None:
+        config, formats = self.config, self.formats
+        formats.check(config)
+        if not config.norm_first or config.has_projections:
+            raise UnusableInput(
+                "models with norms behind the sums or projections have no proof yet"
+            )
+        if formats.row_bits != formats.shifts["a"]:
+            raise UnusableInput("a proof needs rows that sum to 2^shift of the attention's outputs")
+        if formats.epsilon >= 1 << _EPSILON_BITS or config.width > MAX_WIDTH:
+            raise UnusableInput(
+                f"a proof needs norms with an epsilon below 2^{_EPSILON_BITS} and of rows of at most"
+                f" {MAX_WIDTH} entries"
+            )
+
+    def _check_numbers(self) -> None:
+        """All that is public. A negative number would stand for one counted from the end."""
+        length, block = len(self.tokens), self.block
+        if type(block) is not int or block < 1 or block & (block - 1) or length % block:
+            raise UnusableInput(f"the block is {block!r}, no power of two that divides {length}")
+        if not self.config.is_llama and length > self.config.max_positions:
+            raise UnusableInput(f"{length} tokens, but {self.config.max_positions} positions")
+        if len(self.chosen) != len(self.positions):
+            raise UnusableInput(f"{len(self.chosen)} tokens behind {len(self.positions)} positions")
+        _check_range("token", self.tokens, self.config.vocab)
+        _check_range("position", self.positions, length)
+        _check_range("chosen token", self.chosen, self.config.vocab)
 
     @property
     def field(self) -> Field:
@@ -286,6 +313,15 @@ class LanguageInference:
                 own = operator.protocol.committed_shapes
                 shapes |= {operator.names(name): shape for name, shape in own.items()}
         return shapes
+
+
+def _check_range(what: str, numbers: np.ndarray, limit: int) -> None:
+    """Raises UnusableInput unless these are integers in [0, limit), and there are some."""
+    if numbers.ndim != 1 or not numbers.size or numbers.dtype.kind not in "iu":
+        raise UnusableInput(f"the {what}s are no list of integers")
+    for number in (int(numbers.min()), int(numbers.max())):
+        if not 0 <= number < limit:
+            raise UnusableInput(f"{what} {number} is not in [0, {limit})")
 
 
 def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:

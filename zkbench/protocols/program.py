@@ -181,6 +181,12 @@ class Program:
     unsigned: frozenset[str] = frozenset()
     most_claims: int = 1 << 10
 
+    def __post_init__(self) -> None:
+        """Claims are told apart by names alone: of two range checks of one name, one would be lost."""
+        names = [check.name for check in self.checks.checks]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{repeated[0]} is checked twice")
+
     @property
     def field(self) -> Field:
         return self.scheme.field
@@ -215,9 +221,7 @@ class Program:
         checks = self.checks
         with timer.phase("commit"):
             lookers = checks.lookers(tensors)
-            counts = [
-                multiplicities(target, *pair) for pair in zip(checks.lookups, lookers, strict=True)
-            ]
+            counts = self._counts(target, lookers)
             opened = [model, *self._commit_witness(transcript, target, tensors, counts)]
         with timer.phase("lookups"):
             lookup = TLookup(self.field, checks.lookups)
@@ -248,6 +252,10 @@ class Program:
         claims = self._claims(ledger, [data.names for data in opened])
         self.scheme.verify(transcript, list(zip(opened, claims, strict=True)))
 
+    def _counts(self, target: Target, lookers: Sequence[Sequence[Array]]) -> list[np.ndarray]:
+        pairs = zip(self.checks.lookups, lookers, strict=True)
+        return [multiplicities(target, *pair) for pair in pairs]
+
     def _commit_witness(
         self,
         transcript: ProverTranscript,
@@ -258,7 +266,7 @@ class Program:
         """Multiplicities, which need more bits, are a commitment of their own."""
         shapes = self.checks.counts
         witness = {
-            name: centred(target, tensors[name]) if name in self.unsigned else tensors[name]
+            name: self._signed(target, tensors[name]) if name in self.unsigned else tensors[name]
             for name in self.witness
         }
         numbers = {n: target.to_device(c) for n, c in zip(shapes, counts, strict=True)}
@@ -266,6 +274,10 @@ class Program:
             self._commit(transcript, target, "witness", witness, self.witness),
             self._commit(transcript, target, "counts", numbers, shapes),
         ]
+
+    def _signed(self, target: Target, array: Array) -> Array:
+        """Unsigned 16-bit integers less 2^15."""
+        return centred(target, array)
 
     def _commit(
         self,
@@ -318,7 +330,9 @@ class Program:
     def _claims(self, ledger: Ledger, names: Sequence[Sequence[str]]) -> list[list[Claim]]:
         """The claims on each commitment; there must not be others."""
         claims = [[self._on_signed(claim) for claim in ledger.on(one)] for one in names]
-        if sum(map(len, claims)) != len(ledger.claims) or max(map(len, claims)) > self.most_claims:
+        if max(map(len, claims)) > self.most_claims:
+            raise RuntimeError(f"a commitment has more than {self.most_claims} claims")
+        if sum(map(len, claims)) != len(ledger.claims):
             left = {c.tensor for c in ledger.claims} - {name for one in names for name in one}
             raise RuntimeError(f"claims are left on virtual tensors: {sorted(left)}")
         return claims

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeight, AxisWeights, Claim, VectorAxis
+from zkbench.commitments.claims import AxisWeight, AxisWeights, Claim, VectorAxis, WordsAxis
 from zkbench.fields import Field
 from zkbench.kernels.contract import weighted_sum
 from zkbench.kernels.launch import cpu_target
@@ -124,11 +124,12 @@ class ResidualStream:
             padded = [total * (1 << self.table_shift) * w for w in by_row]
             padded += [field.element(0)] * (self.table_length - self.positions)
             sent.append((self.table, AxisWeights((VectorAxis(tuple(padded)), at_width))))
-        by_token = [field.element(0)] * self.vocab
+        by_token: dict[int, Element] = {}
         for token, w in zip(self.tokens.tolist(), by_row, strict=True):
-            by_token[token] = by_token[token] + w
+            by_token[token] = by_token[token] + w if token in by_token else w
         scale = total * (1 << self.embedding_shift)
-        embedded = AxisWeights((VectorAxis(tuple(scale * w for w in by_token)), at_width))
+        scaled = {token: scale * w for token, w in by_token.items()}
+        embedded = AxisWeights((WordsAxis.of(field, self.vocab, scaled), at_width))
         return sent, embedded
 
     def _row_weights(self, field: Field, tap: Tap, at_row: AxisWeight) -> AxisWeight:

@@ -1,0 +1,301 @@
+"""A forward pass of the integer model in which any value may be changed, and its witness.
+
+A change is a function of (name, layer, values) that returns what the pass goes on with; the layer of
+the output's part is -1. Names are those of ``LanguageTrace``, and besides them x1, x2, xf (what a norm
+reads), angles (cosines and sines of a rotation), activated, added_o and added_m (what goes into the
+stream, shifted), x0 (the embedding) and, for the final norm and the output, ssf, sqf, rf, yf, logits.
+t is heads x S x S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from zkbench.models.language.integer_attention import row_shifts
+from zkbench.models.language.integer_layer import _Run
+from zkbench.models.language.integer_model import IntegerLanguageModel
+from zkbench.models.language.integer_operators import accumulate, integer_product, integer_sqrt
+from zkbench.models.language.tables import look_up
+from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_witness import WitnessTensors
+from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
+from zkbench.quant.rotary import rotate
+
+Change = Callable[[str, int, np.ndarray], np.ndarray]
+MASK = 1 << 15
+
+
+def as_it_is(name: str, layer: int, values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def bump(
+    name: str, layer: int = 1, amount: int = 1, index: tuple[int, ...] | None = None
+) -> Change:
+    """Adds to one entry of a tensor, by default to the last one."""
+
+    def change(at: str, at_layer: int, values: np.ndarray) -> np.ndarray:
+        if (at, at_layer) != (name, layer):
+            return values
+        values = values.astype(np.int64)
+        values[index or tuple(n - 1 for n in values.shape)] += amount
+        return values
+
+    return change
+
+
+def replaced(name: str, layer: int, function: Callable[[np.ndarray], np.ndarray]) -> Change:
+    """Another tensor in the place of one."""
+    return lambda at, k, values: function(values) if (at, k) == (name, layer) else values
+
+
+def narrow(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """As honest provers hold them, if they fit."""
+    limits = np.iinfo(dtype)
+    fits = values.min() >= limits.min and values.max() <= limits.max
+    return values.astype(dtype if fits else np.int64)
+
+
+def quotient(accumulators: np.ndarray, shift: int) -> np.ndarray:
+    return (accumulators.astype(np.int64) + (1 << (shift - 1))) >> shift
+
+
+class LyingRun(_Run):
+    """One pass through one layer."""
+
+    change: Change = staticmethod(as_it_is)
+
+    def _changed(self, name: str, values: np.ndarray, dtype: Any = np.int16) -> np.ndarray:
+        return narrow(self.change(name, self.index, values), dtype)
+
+    def _linear(self, name, x, skipped=None):
+        matrix, bias = self.layer.matrices[name], self.layer.biases.get(name)
+        y = quotient(accumulate(x, matrix, bias), self.formats.shifts[name])
+        rotates = self.config.is_llama and name in ("q", "k")
+        return self._changed(f"{name}_raw" if rotates else name, y)
+
+    def _rotated(self, name, values):
+        honest = np.stack((self.tables.cos, self.tables.sin))
+        angles = self.change(f"angles of {name}", self.index, honest)
+        tables = RotaryTables(*angles)
+        shape = (1, 1, *values.shape)
+        turned = rotate(values.reshape(shape), tables).reshape(values.shape)
+        return self._changed(name, quotient(turned, ROTARY_BITS))
+
+    def _contribution(self, name, x, skipped):
+        added = super()._contribution(name, x, skipped)
+        return self.change(f"added_{name}", self.index, added)
+
+    def _norm(self, x, number):
+        found = changed_norm(self.change, str(number), self.index, x, self.formats.epsilon)
+        self.found |= found
+        return found[f"y{number}"]
+
+    def attention(self, y):
+        q, k, v = (self._heads(name, y) for name in "qkv")
+        if self.config.is_llama:
+            self.found["q_raw"], self.found["k_raw"] = q, k
+            q, k = self._rotated("q", q), self._rotated("k", k)
+        self.found |= {"q": q, "k": k, "v": v}
+        return self._attend(q, k, v).reshape(len(y), -1)
+
+    def _attend(self, q, k, v):
+        k, v = (np.repeat(one, self.config.group, axis=1).transpose(1, 0, 2) for one in (k, v))
+        z = integer_product(q.transpose(1, 0, 2), k.transpose(0, 2, 1))
+        scores = quotient(z, self.formats.shifts["z"])
+        past = np.tril(np.ones((len(q), len(q)), dtype=bool))
+        shift = row_shifts(scores, past, self.tables.exponentials, 1 << self.formats.row_bits)
+        shift = self.change("shift", self.index, shift)
+        t = shift[..., None] + np.where(past, 0, MASK) - scores
+        t = self.change("t", self.index, t)
+        a = self._changed("a", self._means(t, v))
+        self.found |= {"shift": shift, "t": narrow(self._tiles(t), np.uint16), "a": a}
+        return a
+
+    def _means(self, t, v):
+        """Tiles above the diagonal do not exist."""
+        block = np.arange(t.shape[1]) // self.block
+        exists = block[None, :] <= block[:, None]
+        p = np.where(exists, self.tables.exponentials[np.clip(t, 0, (1 << 16) - 1)], 0)
+        return quotient(integer_product(p, v), self.formats.row_bits).transpose(1, 0, 2)
+
+    def _tiles(self, t):
+        cut = [slice(b * self.block, (b + 1) * self.block) for b in range(t.shape[1] // self.block)]
+        tiles = [t[:, cut[i], cut[j]] for i in range(len(cut)) for j in range(i + 1)]
+        return np.stack(tiles, axis=1)
+
+    def feed_forward(self, y):
+        if not self.config.is_llama:
+            h = super().feed_forward(y)
+            self.found["h"] = self._changed("h", h.astype(np.int64))
+            return self.found["h"]
+        g, u = self._linear("g", y), self._linear("u", y)
+        inside = np.clip(g, -MASK, MASK - 1).astype(np.int16)
+        activated = self._changed("activated", look_up(self.tables.activation, inside))
+        products = activated.astype(np.int64) * u.astype(np.int64)
+        h = self._changed("h", quotient(products, self.formats.shifts["h"]))
+        self.found |= {"g": g, "u": u, "activated": activated, "h": h}
+        return h
+
+
+def changed_norm(
+    change: Change, suffix: str, layer: int, x: np.ndarray, epsilon: int
+) -> dict[str, np.ndarray]:
+    x = change(f"x{suffix}", layer, x)
+    ss = change(f"ss{suffix}", layer, np.square(x).sum(axis=-1) + epsilon)
+    sq = change(f"sq{suffix}", layer, integer_sqrt(ss))
+    r = change(f"r{suffix}", layer, (1 << 31) // sq)
+    y = narrow(change(f"y{suffix}", layer, quotient(x * r[:, None], 16)), np.int16)
+    found = {"x": x, "ss": ss, "sq": sq, "r": r, "y": y}
+    return {f"{name}{suffix}": values for name, values in found.items()}
+
+
+def forward(
+    model: IntegerLanguageModel, tokens: np.ndarray, positions: Any, block: int, change: Change
+) -> tuple[LanguageTrace, dict[str, np.ndarray]]:
+    """The trace, and the values of the final norm."""
+    context, padded = model._prepare(np.asarray(tokens), block)
+    stack = StackedLayers(model.config.layers)
+    x = change("x0", -1, model.embed(padded))
+    for index in range(model.config.layers):
+        run = LyingRun(context, index, model.layer(index))
+        run.change = change
+        found, x = run.forward(x)
+        stack.add(index, {name: wide(values) for name, values in found.items()})
+    final = changed_norm(change, "f", -1, x[np.asarray(positions)], model.formats.epsilon)
+    bias = None if model.config.is_llama else model.tensor("output.bias")
+    sums = accumulate(final["yf"], model.tensor("output"), bias)
+    logits = change("logits", -1, quotient(sums, model.formats.shifts["logits"]))
+    parts = (final[f"{name}f"] for name in ("y", "ss", "sq", "r"))
+    output = OutputTrace(*parts, narrow(logits, np.int16), logits.argmax(axis=-1))
+    asked = np.asarray(positions)
+    return LanguageTrace(padded, len(tokens), block, asked, stack.tensors, output), final
+
+
+def wide(values: np.ndarray) -> np.ndarray:
+    """One type for all layers: the first must not decide."""
+    return values.astype(np.int64)
+
+
+class LyingWitness(WitnessTensors):
+    """The witness of such a pass; ``final``: the values of the final norm."""
+
+    def __init__(
+        self,
+        inference: LanguageInference,
+        weights: Mapping[str, np.ndarray],
+        trace: LanguageTrace,
+        final: Mapping[str, np.ndarray],
+        in_range: frozenset[str],
+    ) -> None:
+        super().__init__(inference, weights, trace)
+        self.final, self.in_range = final, in_range
+
+    def to_target(self, target):
+        super().to_target(target)
+        kinds = dict.fromkeys(self.inference.unsigned, np.uint16)
+        kinds |= {name: np.uint16 for name in self.arrays if name.endswith("remainders")}
+        wider = {"attention.row_sums", "logits.differences"}
+        found = {}
+        for name, array in self.arrays.items():
+            is_wide = name in wider or name[0] == "x" or name.endswith("sums")
+            kind = (np.int32 if name in wider else np.int64) if is_wide else kinds.get(name)
+            found[name] = target.to_device(narrow(array, kind or np.int16))
+        return found
+
+    def _streams(self):
+        self.arrays |= {name: self.trace[name] for name in ("x1", "x2")}
+        self.arrays["xf"] = self.final["xf"][None]
+
+    def _remainders(self, y: str, accumulators: np.ndarray, shift: int, name: str = "") -> None:
+        """Those that make 2^shift y what it should be."""
+        name = name or f"{y}.remainders"
+        exact = accumulators.astype(np.int64) + (1 << (shift - 1))
+        exact = exact - (self.arrays[y].reshape(exact.shape).astype(np.int64) << shift)
+        self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
+
+    def _linear(self, y, x):
+        name = y.removesuffix("_raw")
+        matrices, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
+        matrices = matrices.reshape(len(x), x.shape[-1], -1)
+        sums = np.stack([integer_product(*pair) for pair in zip(x, matrices, strict=True)])
+        sums = sums if bias is None else sums + bias.reshape(len(x), 1, -1)
+        self._remainders(y, sums, self.formats.shifts[name])
+
+    def _rotation(self, name, x):
+        half, positions = self.config.head_width // 2, len(self.trace.tokens)
+        tables = RotaryTables.of(positions, half, self.config.rope_theta)
+        self._remainders(name, rotate(x, tables), ROTARY_BITS)
+
+    def _attention_sums(self):
+        super()._attention_sums()
+        shape, table = self.inference.shape, self.inference.exponentials.values
+        scores, sums = np.empty(shape.scores, np.uint16), np.empty(shape.rows, np.int32)
+        layers = range(shape.layers)
+        totals = np.stack([self._tile_sums(k, table, scores[k], sums[k]) for k in layers])
+        name = "attention.output_remainders"
+        self._remainders("a", totals.transpose(0, 2, 1, 3), self.formats.row_bits, name)
+        self._score_remainders("attention.score_remainders")
+        if "attention.row_sums" in self.in_range:
+            most = 1 << self.formats.tolerance.bit_length()
+            low = (1 << self.formats.row_bits) - most
+            self.arrays["attention.row_sums"] = sums.clip(low, low + 2 * most - 1)
+
+    def _score_remainders(self, name: str) -> None:
+        shape, shift = self.inference.shape, self.formats.shifts["z"]
+        block, trace = self.trace.block, self.trace
+        q, k = (trace[n].transpose(0, 2, 1, 3) for n in "qk")  # layers x heads x S x d
+        k = np.repeat(k, shape.group, axis=1)
+        exact = np.empty(trace["t"].shape, dtype=np.int64)
+        for tile, (bi, bj) in enumerate(shape.tile_blocks):
+            rows, columns = (slice(b * block, (b + 1) * block) for b in (bi, bj))
+            z = integer_product(q[:, :, rows], k[:, :, columns].transpose(0, 1, 3, 2))
+            mask = np.triu(np.full((block, block), MASK), 1) if bi == bj else 0
+            quotients = trace["shift"][:, :, rows, None] + mask - trace["t"][:, :, tile]
+            exact[:, :, tile] = z + (1 << (shift - 1)) - (quotients << shift)
+        self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
+
+    def _gate(self):
+        self.arrays |= {name: self.trace[name] for name in ("activated", "h")}
+        products = self.trace["activated"] * self.trace["u"]
+        self._remainders("h", products, self.formats.shifts["h"])
+
+    def _scaling(self, name, x, r):
+        y = name.replace("norm", "y")
+        self._remainders(y, x * r[..., None], 16, f"{name}.remainders")
+
+    def _output(self):
+        super()._output()
+        sums = accumulate(self.trace.output.y, self.weights["output"][0], None)
+        sums = sums + self.weights.get("b_output", np.zeros(1, np.int64))
+        self._remainders("logits", sums, self.formats.shifts["logits"])
+
+    def _norms(self):
+        parts = {
+            f"norm{k}": [self.trace[f"{p}{k}"] for p in ("y", "ss", "sq", "r")] for k in (1, 2)
+        }
+        parts["normf"] = [self.final[f"{part}f"][None] for part in ("y", "ss", "sq", "r")]
+        for name, (y, ss, sq, r) in parts.items():
+            suffix = name.removeprefix("norm")
+            self.arrays[f"y{suffix}"], self.arrays[f"{name}.sums"] = y, ss
+            limbs = exact_limbs(ss, sq, r, name in self.in_range)
+            for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
+                self.arrays[f"{name}.{part}"] = array
+            self._scaling(name, self.arrays[f"x{suffix}"], r)
+
+
+def exact_limbs(
+    ss: np.ndarray, sq: np.ndarray, r: np.ndarray, in_range: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As quant/rms_norm.py has them, but high limbs may leave their range, or are made to wrap."""
+    d, m = ss - sq * sq, (1 << 31) - r * sq
+    numbers = (sq, r, d, 2 * sq - d, m, sq - 1 - m)
+    low, high = [n & 0xFFFF for n in numbers], [n >> 16 for n in numbers]
+    if in_range:
+        high = [n & 0xFFFF for n in high]
+    pairs = [one for pair in zip(low[2:], high[2:], strict=True) for one in pair]
+    return np.stack([low[0], low[1], *pairs]), high[0], high[1]

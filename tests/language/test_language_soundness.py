@@ -1,0 +1,77 @@
+"""What a language model's proof may err by: every challenge that its verifier draws is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from language_proof import Case, bind, case_of, prove, witness
+
+from zkbench.proof import Proof
+from zkbench.transcript import VerifierTranscript
+
+
+class CountingTranscript(VerifierTranscript):
+    """``errors``: numerator over |E| of what the challenges of sumchecks and points may err by."""
+
+    errors = 0
+    received = 0
+
+    def receive(self, label: str, count: int) -> list[Any]:
+        self.received = count
+        return super().receive(label, count)
+
+    def challenges(self, label: str, count: int) -> list[Any]:
+        """A round's polynomial has as many coefficients as were sent, and one that was not."""
+        self.errors += self.received + 1 if label == "round" else count
+        return super().challenges(label, count)
+
+
+class Counted:
+    """An operator that notes what its verification drew, beside what its terms say."""
+
+    def __init__(self, operator: Any, noted: list[tuple[Any, int]]) -> None:
+        self.operator, self.noted = operator, noted
+        self.range_checks = operator.range_checks
+
+    def verify(self, run: Any) -> None:
+        before = run.transcript.errors
+        self.operator.verify(run)
+        self.noted.append((self.operator, run.transcript.errors - before))
+
+
+def noted_by(case: Case) -> list[tuple[Any, int]]:
+    inference, noted = case.inference, []
+    proof = prove(inference, case.data, witness(case))
+    transcript = CountingTranscript(inference.field, Proof.from_bytes(proof))
+    bind(transcript, inference, case.data)
+    counted = tuple(Counted(one, noted) for one in inference.program.operators)
+    replace(inference.program, operators=counted).verify(transcript, case.data.commitment)
+    transcript.finish()
+    return noted
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
+    case = case_of(family)
+    field, noted = case.inference.field, noted_by(case)
+    assert len(noted) == len(case.inference.program.operators)
+    assert sum(drawn for _, drawn in noted) > 100
+    for operator, drawn in noted:
+        terms = operator.soundness_terms(field)
+        stated = sum(2 ** (field.bits - term.bits) for term in terms)
+        assert drawn - 1e-6 <= stated <= drawn + len(terms) + 1e-6, operator
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_every_lookup_and_commitment_has_its_terms(family: str) -> None:
+    program = case_of(family).inference.program
+    names = [term.name for term in program.soundness_terms()]
+    assert names.count("lookup challenge") == names.count("fraction tree") == 1
+    for name in ("challenge", "claim combination", "indices in range", "fraction tree", "product"):
+        assert names.count(f"logUp* {name}") == len(program.lookups) == 2
+    own = sum(len(one.soundness_terms(program.field)) for one in program.operators)
+    lookups = 2 + 5 * len(program.lookups)
+    opening = program.scheme.opening_terms({"witness": (1 << 10, program.most_claims)})
+    assert len(names) >= own + lookups + len(opening)
