@@ -54,8 +54,7 @@ class CalibrationOptions:
 
     score_bits: t counts units of 2^-score_bits nats; None takes the finest for which ranges fit.
     row_bits, tolerance: of the softmax's rows; see `LanguageFormats`. A tolerance of None is the
-        sum's 64th part, or the next power of two from what `sure_tolerance` gives for rows of
-        `row_length` where that is more: a range check's size.
+        sum's 64th part, or what `sure_tolerance` gives for rows of `row_length` where that is more.
     """
 
     headroom_bits: int = 1
@@ -164,7 +163,7 @@ class _Choice:
         if options.tolerance is not None:
             return options.tolerance
         sure = sure_tolerance(score_bits, options.row_bits, options.row_length)
-        return max((1 << options.row_bits) >> _LOG_TOLERANCE, 1 << (sure - 1).bit_length())
+        return max((1 << options.row_bits) >> _LOG_TOLERANCE, sure)
 
     def _residual_bits(self) -> int:
         """So that typical rows keep r precise, and no value comes near the limit."""
