@@ -180,7 +180,7 @@ def prove_language_inference(
     """
     timer = timer or PhaseTimer()
     public = committed.public
-    _check_prompt(public, tokens)
+    check_prompt(public, tokens)
     asked = np.array([len(tokens) - 1]) if positions is None else positions
     claimed = LanguageStatement(public.digest, tokens, asked, np.zeros_like(asked))
     _check_costs(public.inference(claimed), minimum_bits)
@@ -197,7 +197,8 @@ def prove_language_inference(
     return transcript.finish(), statement
 
 
-def _check_prompt(public: LanguageCommitment, tokens: np.ndarray) -> None:
+def check_prompt(public: LanguageCommitment, tokens: np.ndarray) -> None:
+    """Raises UnusableInput for no tokens, and for those that there is no proof about."""
     if tokens.size == 0:
         raise UnusableInput("the prompt is empty; a proof needs at least one token")
     if misfit := public.misfit(tokens):
