@@ -173,7 +173,7 @@ class LanguageCommitment:
             "scheme": self.scheme.to_json(),
             "root": self.root.hex(),
             "config": self.config.to_dict(),
-            "formats": self.formats.to_dict(),
+            "formats": {**self.formats.to_dict(), "layers": list(self.formats.layers)},
             "tables": asdict(self.tables),
             "tokenizer": None if self.tokenizer is None else asdict(self.tokenizer),
         }
