@@ -42,11 +42,11 @@ def prompt_tokens(
     return find_tokenizer(folder, public).encode(prompt)
 
 
-def asked_positions(text: str, count: int) -> Tokens:
-    """``last``, ``all`` or a list as 0,4,17, of ``count`` tokens; rising."""
+def asked_positions(text: str | None, count: int) -> Tokens:
+    """``last`` (so is None), ``all`` or a list as 0,4,17, of ``count`` tokens; rising."""
     if text == "all":
         return np.arange(count)
-    if text == "last":
+    if text is None or text == "last":
         return np.array([count - 1])
     try:
         asked = sorted(int(part) for part in text.split(","))

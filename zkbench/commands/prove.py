@@ -89,7 +89,7 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
         where = target(args.target)
         tokens = prompt_tokens(args.prompt, args.tokens, args.model, public)
         check_prompt(public, tokens)
-        asked = asked_positions(args.positions or "last", len(tokens))
+        asked = asked_positions(args.positions, len(tokens))
         committed = load_language_model(args.model, where)
         timer = ReportingTimer(where.synchronise, note)
         start = time.perf_counter()
