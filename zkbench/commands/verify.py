@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
     public = read_any_commitment(args.commitment)
     statement = read_any_statement(args.statement)
     proof = read_bytes(args.proof)
-    start = time.perf_counter()
     result: dict[str, Any] = {"accepted": False, "model": statement.model}
     try:
         kind = _kind(args, public, statement)
+        start = time.perf_counter()
         with progress("verifying"):
             bits = kind.verify(proof, statement, public, args.minimum_bits)
     except ProofRejected as rejection:
