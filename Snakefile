@@ -1,5 +1,5 @@
-# The digit classifier from training to verified proofs, the microbenchmarks, and every table,
-# figure and the report that come of them: `snakemake all`.
+# The digit classifier from training to verified proofs, language models, the microbenchmarks, and
+# every table, figure and the report that come of them: `snakemake all`.
 from snakemake.utils import min_version
 
 min_version("9.19")
@@ -15,6 +15,7 @@ include: "experiments/rules/commit.smk"
 include: "experiments/rules/prove.smk"
 include: "experiments/rules/verify.smk"
 include: "experiments/rules/accuracy.smk"
+include: "experiments/rules/perplexity.smk"
 include: "experiments/rules/microbench.smk"
 include: "experiments/rules/collect.smk"
 include: "experiments/rules/tables.smk"

@@ -17,7 +17,8 @@ from zkbench.files import write_atomically
 SECTIONS = {
     "The digit classifier": ("digits", "proving_time", "proven_labels"),
     "Float and integer model": ("accuracy",),
-    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "published"),
+    "Language models": ("language", "language_phases", "zkllm", "model_sizes", "perplexity"),
+    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "published"),
     "Sizes, time and memory": ("proof_size", "verifier_time", "memory", "phases"),
     "Against the device": ("ceilings", "roofline"),
     "Small sizes": ("benchmarks",),
@@ -28,6 +29,18 @@ CAPTIONS = {
     "proving_time": "Proving time by batch and phase.",
     "proven_labels": "Labels in the verified statements against the true labels.",
     "accuracy": "The integer model, which the proofs are about, against the float model.",
+    "language": "Whole language models, from the prompt to the token behind it. `llama-bytes` and "
+    "`opt-bytes` are trained models that come with the suite; the others have published shapes and "
+    "random weights. GPU memory is that of the prover; the plain forward pass was timed in the same "
+    "run, on the same device.",
+    "language_phases": "Shares of the phases in the time of proving a language model.",
+    "zkllm": "zkLLM's Table 1 and the same models here. zkLLM proves the transformer layers alone, "
+    "interactively; here embedding, output layer and arg-max are proven as well. A model without "
+    "figures here has no record (OPT-350M, whose norms stand behind the sums, has no proof yet).",
+    "model_sizes": "Proving time by size of the model, with zkLLM's Figure 4.",
+    "perplexity": "Perplexity in floating point and in integers. The text of ours comes with Python; "
+    "zkLLM's figures are on C4.",
+    "zkattn": "zkAttn of one layer against the length of the sequence, with zkLLM's Figure 5.",
     "protocols": "Single protocols: medians and quartiles.",
     "tlookup": "Throughput of tlookup into a table of 2^16 entries.",
     "matmul": "Proving a matrix product.",

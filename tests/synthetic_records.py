@@ -147,3 +147,32 @@ def make_inferences(target: str = "cpu") -> list[Record]:
         )
         for n in (1, 16, 64, 360)
     ]
+
+
+def make_attentions(target: str, scores_per_s: float) -> list[Record]:
+    """Records of zkAttn in one layer at 128 .. 1024 tokens."""
+    shape = {"num_layers": 1, "heads": 4, "kv_heads": 4, "head_dim": 64}
+    return [
+        make_record(
+            "zkattn", shape | {"positions": n}, 2 * n * n, 0.05 + 2 * n * n / scores_per_s, target
+        )
+        for n in (128, 256, 512, 1024)
+    ]
+
+
+def make_languages(target: str) -> list[Record]:
+    """Records of language models: shipped ones on the CPU, published sizes on a GPU."""
+    sizes = {"opt-bytes": 1.3e6, "llama-bytes": 1.6e6}
+    if target == "cuda":
+        sizes = {"opt-125m": 163e6, "opt-13b": 13.1e9, "llama-2-7b": 6.7e9, "llama-2-13b": 13e9}
+    return [make_language(model, int(size), target) for model, size in sizes.items()]
+
+
+def make_language(model: str, weights: int, target: str) -> Record:
+    tokens = 2048 if target == "cuda" else 128
+    params = {"model": model, "positions": tokens, "scheme": "whir", "johnson": 0}
+    prove_s = 1 + weights / 4e8
+    extra = {"weights": weights, "commit_s": 0.1 * prove_s, "forward_s": 1e-3 * prove_s}
+    extra |= {"forward_with": "PyTorch, fp16" if target == "cuda" else "NumPy, float32"}
+    extra |= {"committed_values": 2_000_000, "range_checks": 3_000_000, "table_lookups": 500_000}
+    return make_record("language", params, tokens, prove_s, target, extra=extra)

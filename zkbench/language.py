@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.interleaved import ProverData
 from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
+from zkbench.fields import Field
 from zkbench.files import NewFile, PathLike, read_bytes, read_json
 from zkbench.kernels.launch import Array, Target
 from zkbench.language_statement import (
@@ -33,10 +35,15 @@ from zkbench.model_folder import (
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.tokenizer import BYTES, ByteTokenizer, Tokenizer, load_tokenizer
-from zkbench.models.language.trace import LanguageTrace
+from zkbench.placement import Place, fit_workspace, pin, place_on, weights_stay_on_host
 from zkbench.proof import ProofRejected
 from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.language_witness import WitnessTensors, model_arrays, model_tensors
+from zkbench.protocols.language_witness import (
+    StackedModel,
+    WitnessTensors,
+    model_arrays,
+    model_tensors,
+)
 from zkbench.protocols.rotary_tables import RotaryTables
 from zkbench.security import MINIMUM_BITS
 from zkbench.transcript import VerifierTranscript
@@ -51,12 +58,16 @@ _WITNESS_BYTES = {"cpu": 32, "cuda": 4}
 
 @dataclass(frozen=True)
 class CommittedLanguageModel:
-    """The prover's side: the integer model, its tensors on the host and on a target, and the tree."""
+    """The prover's side: the integer model, its tensors on a target, and the Merkle tree.
+
+    model: as it is on the host; placed: the same from the stacks in ``arrays``, where it computes.
+    """
 
     model: IntegerLanguageModel
+    placed: StackedModel
     public: LanguageCommitment
     data: ProverData
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Any]
     tensors: Mapping[str, Array]
 
 
@@ -78,13 +89,26 @@ def commit_language_model(
         f"a commitment to {asked.parameters:,} parameters",
         "commit to a smaller model or on a machine with more",
     )
-    arrays = model_arrays(model)
-    tensors = model_tensors(target, scheme.field, arrays)
+    place, arrays, tensors = _placed_tensors(model, target, scheme.field)
+    fit_workspace(target)
     shapes = model_shapes(model.config)
     data = scheme.commit(target, {name: tensors[name] for name in shapes}, shapes)
-    root = data.commitment.root
-    public = LanguageCommitment(scheme, root, model.config, model.formats, tokenizer)
-    return CommittedLanguageModel(model, public, data, arrays, tensors)
+    public = replace(asked, root=data.commitment.root)
+    placed = StackedModel(model, arrays, place)
+    return CommittedLanguageModel(model, placed, public, data, arrays, tensors)
+
+
+def _placed_tensors(
+    model: IntegerLanguageModel, target: Target, field: Field
+) -> tuple[Place, dict[str, Any], dict[str, Array]]:
+    """(where the model computes, its stacks there or on the host, the same on the target)."""
+    place = place_on(target)
+    num_bytes = 2 * sum(prod(shape) for shape in model_shapes(model.config).values())
+    on_host = weights_stay_on_host(target, num_bytes)
+    arrays = model_arrays(model, np.asarray if on_host else place)
+    if on_host:
+        pin(target, arrays)
+    return place, arrays, model_tensors(target, field, arrays, on_host)
 
 
 def require_provable(config: LanguageModelConfig) -> None:
@@ -185,11 +209,13 @@ def prove_language_inference(
     claimed = LanguageStatement(public.digest, tokens, asked, np.zeros_like(asked))
     _check_costs(public.inference(claimed), target, minimum_bits)
     with timer.phase("witness"):
-        trace = committed.model.forward(tokens, asked)
-        statement = LanguageStatement(public.digest, tokens, asked, trace.output.chosen)
+        trace = committed.placed.forward(tokens, asked)
+        chosen = np.array(trace.output.chosen.tolist(), dtype=np.int64)
+        statement = LanguageStatement(public.digest, tokens, asked, chosen)
         inference = public.inference(statement)
-        _check_tables(committed.model, inference, trace)
+        _check_tables(committed.model, inference)
         witness = WitnessTensors(inference, committed.arrays, trace).to_target(target)
+        fit_workspace(target)
     identity = public.protocol(*statement.sizes)
     transcript = binding.begin_proof(inference.field, identity, public, statement)
     tensors = {**committed.tensors, **witness}
@@ -214,17 +240,15 @@ def _check_costs(inference: LanguageInference, target: Target, minimum_bits: flo
     _require_memory(needed, what, "use fewer tokens or a machine with more")
 
 
-def _check_tables(
-    model: IntegerLanguageModel, inference: LanguageInference, trace: LanguageTrace
-) -> None:
+def _check_tables(model: IntegerLanguageModel, inference: LanguageInference) -> None:
     """The forward pass must look up what the proof does: libraries' exp and cos differ in last bits."""
-    tables: Any = model.tables(len(trace.tokens))
+    tables: Any = model.tables(len(inference.tokens))
     exponentials, activation = (lookup.table.values for lookup in inference.program.lookups)
     same = np.array_equal(tables.exponentials, exponentials)
     same &= tables.activation is None or np.array_equal(tables.activation, activation)
     if model.config.is_llama:
         half = model.config.head_width // 2
-        rotary = RotaryTables.of(len(trace.tokens), half, model.config.rope_theta)
+        rotary = RotaryTables.of(len(inference.tokens), half, model.config.rope_theta)
         same &= np.array_equal(tables.cos, rotary.cos) and np.array_equal(tables.sin, rotary.sin)
     if not same:
         raise UnusableInput(

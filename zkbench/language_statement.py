@@ -67,7 +67,7 @@ class LanguageCommitment:
 
     def __post_init__(self) -> None:
         self.formats.check(self.config)
-        _check_scales(self.config, self.formats)
+        _check_scales(self.formats)
         if self.parameters > MAX_PARAMETERS:
             raise UnusableInput(f"a model of {self.parameters:,} parameters is too large")
         self._check_program()
@@ -214,9 +214,7 @@ def _check_tables(
             )
 
 
-def _check_scales(config: LanguageModelConfig, formats: LanguageFormats) -> None:
-    if formats.embedding_shift < 0 or (not config.is_llama and formats.positions_shift < 0):
-        raise UnusableInput("the embedding is finer than the residual stream")
+def _check_scales(formats: LanguageFormats) -> None:
     if formats.shifts["a"] != formats.row_bits:
         raise UnusableInput(
             f"a proof rescales means by the {formats.row_bits} bits of a row's sum, not by"

@@ -26,9 +26,10 @@ COMMITTED_CEILINGS = sorted(
 )
 
 TABLES = ("digits", "proven_labels", "accuracy", "protocols", "ceilings", "roofline")
-TABLES += ("published", "benchmarks")
+TABLES += ("published", "benchmarks", "language", "zkllm", "perplexity")
 FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "proof_size", "verifier_time")
-FIGURES += ("memory", "phases", "roofline", "accuracy")
+FIGURES += ("memory", "phases", "roofline", "accuracy", "zkattn", "model_sizes")
+FIGURES += ("language_phases",)
 
 
 wildcard_constraints:

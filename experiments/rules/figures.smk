@@ -5,6 +5,7 @@ FIGURE_STYLE = [
     "experiments/figures/zkbench.mplstyle",
     "zkbench/bench/records.py",
 ]
+LANGUAGE = "zkbench/bench/language_records.py"
 SCHEMES = ["experiments/figures/schemes.py", "zkbench/bench/commitment_case.py"]
 SCHEMES += ["zkbench/commitments/ligero.py", "zkbench/commitments/whir.py"]
 SCHEMES += ["zkbench/commitments/whir_schedule.py"]
@@ -220,4 +221,75 @@ rule figure_accuracy:
         "../envs/zkbench.yaml"
     shell:
         "python {input.script} --accuracy {input.accuracy} --out paper_figures/accuracy"
+        " > {log} 2>&1"
+
+
+rule figure_zkattn:
+    input:
+        script="experiments/figures/zkattn.py",
+        style=FIGURE_STYLE,
+        records="results/work/records.jsonl",
+        published="results/published/protocols.csv",
+    output:
+        report(
+            "paper_figures/zkattn.png",
+            caption="../captions/zkattn.rst",
+            category="Figures",
+        ),
+        "paper_figures/zkattn.pdf",
+    log:
+        f"{LOGS}/figure_zkattn.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out paper_figures/zkattn"
+        " > {log} 2>&1"
+
+
+rule figure_model_sizes:
+    input:
+        script="experiments/figures/model_sizes.py",
+        style=[*FIGURE_STYLE, LANGUAGE],
+        records="results/work/records.jsonl",
+        published="results/published/inference.csv",
+    output:
+        report(
+            "paper_figures/model_sizes.png",
+            caption="../captions/model_sizes.rst",
+            category="Figures",
+        ),
+        "paper_figures/model_sizes.pdf",
+    log:
+        f"{LOGS}/figure_model_sizes.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out paper_figures/model_sizes"
+        " > {log} 2>&1"
+
+
+rule figure_language_phases:
+    input:
+        script="experiments/figures/language_phases.py",
+        style=[
+            *FIGURE_STYLE,
+            LANGUAGE,
+            *SCHEMES,
+            "experiments/figures/phases.py",
+            "experiments/figures/proving_time.py",
+        ],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/language_phases.png",
+            caption="../captions/language_phases.rst",
+            category="Figures",
+        ),
+        "paper_figures/language_phases.pdf",
+    log:
+        f"{LOGS}/figure_language_phases.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/language_phases"
         " > {log} 2>&1"

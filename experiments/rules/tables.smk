@@ -173,3 +173,71 @@ rule table_benchmarks:
     shell:
         "python {input.script} --results {input.results} --out results/tables/benchmarks"
         " > {log} 2>&1"
+
+
+rule table_language:
+    input:
+        script="experiments/tables/language.py",
+        package=[*TABLE_PACKAGE, "zkbench/bench/language_records.py"],
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "results/tables/language.csv",
+            caption="../captions/language.rst",
+            category="Tables",
+        ),
+        "results/tables/language.md",
+        "results/tables/language.tex",
+    log:
+        f"{LOGS}/table_language.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out results/tables/language"
+        " > {log} 2>&1"
+
+
+rule table_zkllm:
+    input:
+        script="experiments/tables/zkllm.py",
+        package=[*TABLE_PACKAGE, "zkbench/bench/language_records.py"],
+        records="results/work/records.jsonl",
+        published="results/published/inference.csv",
+    output:
+        report(
+            "results/tables/zkllm.csv",
+            caption="../captions/zkllm.rst",
+            category="Tables",
+        ),
+        "results/tables/zkllm.md",
+        "results/tables/zkllm.tex",
+    log:
+        f"{LOGS}/table_zkllm.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out results/tables/zkllm"
+        " > {log} 2>&1"
+
+
+rule table_perplexity:
+    input:
+        script="experiments/tables/perplexity.py",
+        package=TABLE_PACKAGE,
+        perplexity="results/work/perplexity.csv",
+        published="results/published/inference.csv",
+    output:
+        report(
+            "results/tables/perplexity.csv",
+            caption="../captions/perplexity.rst",
+            category="Tables",
+        ),
+        "results/tables/perplexity.md",
+        "results/tables/perplexity.tex",
+    log:
+        f"{LOGS}/table_perplexity.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --perplexity {input.perplexity} --published {input.published} --out results/tables/perplexity"
+        " > {log} 2>&1"

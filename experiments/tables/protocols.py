@@ -8,6 +8,7 @@ from formats import Column, bits, significant, write_table
 
 from zkbench.bench.records import flatten, iterate_records
 
+WHOLE_MODELS = ("inference", "language")
 COLUMNS = [
     Column("benchmark", "benchmark"),
     Column("parameters", "parameters"),
@@ -26,12 +27,12 @@ COLUMNS = [
 
 
 def rows_of(paths: list[Path]) -> pd.DataFrame:
-    """One row for each record that is no inference; `parameters` in words."""
+    """One row for each record that is not of a whole model; `parameters` in words."""
     rows = [
         flatten(record)
         | {"parameters": " ".join(f"{key}={value}" for key, value in record["params"].items())}
         for record in iterate_records(paths)
-        if record["benchmark"] != "inference"
+        if record["benchmark"] not in WHOLE_MODELS
     ]
     keys = ["benchmark", "target", "machine", "values"]
     return pd.DataFrame(

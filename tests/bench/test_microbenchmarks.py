@@ -32,11 +32,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "commitment": {"log_values": 5, "scheme": "whir", "johnson": 0},
     "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
     "rotary": {"num_layers": 2, "heads": 3, "positions": 12, "head_dim": 6},
+    "rmsnorm": {"num_layers": 2, "rows": 5, "width": 11},
 }
 VALUES = {
     "matmul": 3 * 4 * 7 * 5,
     "zkattn": 2 * 4 * 12 * 13 // 2,
     "rotary": 2 * 3 * 12 * 6,
+    "rmsnorm": 2 * 5 * 11,
 }
 MORE = [
     ("tlookup", {"log_values": 0, "log_table": 16}),
@@ -53,6 +55,8 @@ MORE = [
     ("zkattn", {"num_layers": 1, "heads": 6, "kv_heads": 2, "positions": 130, "head_dim": 8}),
     ("rotary", {"num_layers": 1, "heads": 1, "positions": 1, "head_dim": 2}),
     ("rotary", {"num_layers": 3, "heads": 5, "positions": 130, "head_dim": 10}),
+    ("rmsnorm", {"num_layers": 1, "rows": 1, "width": 1}),
+    ("rmsnorm", {"num_layers": 3, "rows": 37, "width": 130}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -64,6 +68,7 @@ PHASES = {
     "commitment": ["commit", "opening"],
     "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
     "rotary": ["sumchecks"],
+    "rmsnorm": ["witness", "lookups", "sumchecks"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 
@@ -273,7 +278,7 @@ def test_every_parameter_is_required(name: str) -> None:
         ({"johnson": True}, "commitment: johnson must be an integer from 0 to 1, not True"),
         (
             {"scheme": "ligero", "johnson": 1},
-            "commitment: johnson must be 0 with ligero, which decodes uniquely",
+            "johnson must be 0 with ligero, which decodes uniquely",
         ),
     ],
 )
@@ -296,11 +301,12 @@ def test_the_sheet_holds_every_microbenchmark_with_usable_parameters() -> None:
     rows = read_sheet(SHEET)
     for row in rows:
         assert make_case(row.benchmark, row.params, row.target, 0).params == row.params
-    assert {row.benchmark for row in rows} == set(SMALL)
+    assert {row.benchmark for row in rows} == {*SMALL, "language"}
     assert set(SMALL) < set(CASES)
 
 
 def test_the_proofs_of_the_sheet_are_sound_enough() -> None:
-    for row in read_sheet(SHEET):
+    """Language models are tested on their own: their protocol depends on number formats."""
+    for row in (row for row in read_sheet(SHEET) if row.benchmark != "language"):
         case = make_case(row.benchmark, row.params, row.target, 0)
         assert case.soundness_bits() >= MINIMUM_BITS, str(row)

@@ -17,6 +17,14 @@ from cases.attention import (
     random_shape as random_attention,
 )
 from cases.case import Case, Shape
+from cases.digit_attention import (
+    FOUR_WEIGHTS,
+    ONE_WEIGHT,
+    TWO_WEIGHTS,
+    DigitAttentionCase,
+    ProductsCase,
+)
+from cases.entrywise import EntrywiseCase
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.norms import RMSNormCase, random_norm
 from cases.products import HadamardCase, LinearCase, SumcheckCase
@@ -80,6 +88,7 @@ def random_linear(rng: Random, has_bias: bool) -> Case:
 RANDOM: dict[str, Callable[[Random], Case]] = {
     "sumcheck": random_sumcheck,
     "hadamard": lambda rng: HadamardCase.random(rng, random_shape(rng), rng.choice([2, 3])),
+    "entrywise": lambda rng: EntrywiseCase.of(rng, random_shape(rng)),
     "matmul": lambda rng: random_linear(rng, has_bias=False),
     "linear": lambda rng: random_linear(rng, has_bias=True),
     "gkr": lambda rng: GkrCase.random(rng, random_shapes(rng), rng.randrange(-9, 9)),
@@ -97,12 +106,20 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
     "causal_mask": lambda rng: MaskCase.random(rng, random_attention(rng)),
     "zkattn": lambda rng: ZkAttnCase.random(rng, random_attention(rng)),
     "rmsnorm": random_norm,
+    "claims_on_products": lambda rng: ProductsCase.random(
+        rng, random_shape(rng), rng.randint(1, 6)
+    ),
+    "digit_attention": lambda rng: DigitAttentionCase.random(
+        rng, random_attention(rng), rng.choice([ONE_WEIGHT, TWO_WEIGHTS, FOUR_WEIGHTS])
+    ),
 }
 
 SMALL: dict[str, Case] = {
     "sumcheck2": SumcheckCase.random(Random(1), (3, 2), 2),
     "sumcheck3": SumcheckCase.random(Random(2), (2, 3), 3, (False, True)),
     "hadamard": HadamardCase.random(Random(3), (5,), 3),
+    "entrywise": EntrywiseCase.of(Random(16), (2, 9)),
+    "entrywise_short": EntrywiseCase.of(Random(17), (2, 3)),
     "matmul": LinearCase.random(Random(4), (2, 2, 3, 2), has_bias=False),
     "linear": LinearCase.random(Random(5), (1, 2, 3, 3)),
     "gkr": GkrCase.random(Random(6), ((3, 2), (1,), (5,)), 3),
@@ -117,14 +134,18 @@ SMALL: dict[str, Case] = {
     "attention_values": ValuesCase.random(Random(12), TINY),
     "causal_mask": MaskCase.random(Random(13), TINY),
     "zkattn": ZkAttnCase.random(Random(14), TINY, value_bits=3, log_tolerance=2),
-    "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=3, value_bits=2),
+    "rmsnorm": RMSNormCase.random(Random(15), layers=2, rows=1, width=17, value_bits=2),
+    "claims_on_products": ProductsCase.random(Random(15), (3, 2), 4),
+    "digit_attention": DigitAttentionCase.random(Random(16), TINY),
+    "two_digits": DigitAttentionCase.random(Random(17), TINY, TWO_WEIGHTS),
 }
 
 # For the simulator: few, and one with more items than its threads.
 SIMULATED: dict[str, Case] = {
     **{name: SMALL[name] for name in ("sumcheck3", "hadamard", "matmul", "rescale", "logup_star")},
     **{name: SMALL[name] for name in ("attention_scores", "attention_values", "causal_mask")},
-    "rotary": SMALL["rotary"],
+    **{name: SMALL[name] for name in ("rotary", "entrywise", "entrywise_short")},
+    "rmsnorm": SMALL["rmsnorm"],
     "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
 }
 
@@ -136,6 +157,7 @@ LARGE: dict[str, Callable[[], Case]] = {
     "sumcheck3": lambda: SumcheckCase.random(Random(2), (8191,), 3),
     "sumcheck_plain": lambda: SumcheckCase.random(Random(3), (9000,), 2, (True,)),
     "hadamard": lambda: HadamardCase.random(Random(4), (3, 41, 71), 3),
+    "entrywise": lambda: EntrywiseCase.of(Random(16), (3, 41, 71)),
     "linear": lambda: LinearCase.random(Random(5), (3, 5, 1500, 7)),
     "gkr": lambda: GkrCase.random(Random(6), ((3, 3001), (5000,)), 3),
     "tlookup": lambda: TLookupCase.random(

@@ -13,8 +13,9 @@ from cases.attention import require
 from cases.case import FIELD, Case, Shape, receive_integers, send_integers
 from cases.lookups import true_counts
 from zkbench.kernels.launch import Target
+from zkbench.protocols.norm_limbs import RMSNormWitness
 from zkbench.protocols.range_checks import RangeChecks
-from zkbench.protocols.rmsnorm import RMSNorm, RMSNormWitness
+from zkbench.protocols.rmsnorm import RMSNorm
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.rms_norm import IntegerRMSNorm
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -22,7 +23,10 @@ from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 @dataclass(frozen=True)
 class RMSNormCase(Case):
-    """RMSNorm alone. ``tensors``: the witness by name, of any integers."""
+    """RMSNorm alone. ``tensors``: the witness by name, of any integers.
+
+    ``stated``: what is sent in place of a tensor that the prover works with.
+    """
 
     name = "rmsnorm"
     layers: int = 1
@@ -31,6 +35,7 @@ class RMSNormCase(Case):
     epsilon: int = 4
     value_bits: int = 4
     tensors: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stated: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def random(cls, rng: Random, **parameters: Any) -> RMSNormCase:
@@ -95,7 +100,7 @@ class RMSNormCase(Case):
     def prove(self, transcript: ProverTranscript, target: Target) -> Any:
         counts = self.counts()
         for name in self.sent:
-            send_integers(transcript, name, self.tensors[name])
+            send_integers(transcript, name, self.stated.get(name, self.tensors[name]))
         for name, values in counts.items():
             send_integers(transcript, name, values)
         arrays = {name: np.array(values, dtype=np.uint64) for name, values in counts.items()}

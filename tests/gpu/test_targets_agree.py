@@ -21,6 +21,7 @@ from zkbench.protocols.tlookup import Lookup, multiplicities
 
 pytestmark = pytest.mark.gpu
 FAMILIES = ("eq.", "sumcheck.", "gkr.", "contract.", "scatter.", "attention.", "rotary.")
+FAMILIES += ("integer_products.",)
 
 
 class Launches:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.attention import entries
+from cases.attention_entries import (
+    entries,
+)
 from definitions import random_elements, total
 from targets import EACH_TARGET, ChunkingCpu, Machine
 

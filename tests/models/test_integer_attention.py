@@ -12,6 +12,7 @@ from python_int_model import best_shift
 from zkbench.models.language.integer_attention import attend, block_size, num_tiles, row_shifts
 from zkbench.models.language.tables import exponential_cutoff, exponential_table
 from zkbench.quant.formats import QuantisationError
+from zkbench.quant.language_calibration import sure_tolerance
 
 
 @given(
@@ -73,6 +74,21 @@ def test_a_row_that_misses_its_sum_is_refused():
     attend_rows([0] * 128, [0] * 128, shift=15, tolerance=(128 + 128) // 2)
     with pytest.raises(QuantisationError, match="softmax of layer 3, head 0"):
         attend_rows([0] * 128, [0] * 128, shift=15, tolerance=16)
+
+
+@given(
+    st.integers(1, 400),
+    st.integers(0, 3000),
+    st.integers(3, 10),
+    st.integers(12, 18),
+    st.integers(0, 2**32),
+)
+def test_a_sure_tolerance_is_met_whatever_the_scores(count, spread, score_bits, row_bits, seed):
+    table = exponential_table(score_bits, row_bits)
+    scores = np.random.default_rng(seed).integers(0, spread, (1, 1, count), endpoint=True)
+    shift = row_shifts(scores, np.ones((1, count), bool), table, 1 << row_bits)
+    found = table[np.minimum(shift[..., None] - scores, 2**16 - 1)].sum()
+    assert abs(found - (1 << row_bits)) <= sure_tolerance(score_bits, row_bits, count)
 
 
 def test_more_row_bits_make_the_same_steps_a_smaller_part_of_the_sum():

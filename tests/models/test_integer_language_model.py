@@ -37,9 +37,13 @@ def test_every_tensor_vs_python_int(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_norms_satisfy_their_inequalities(kind):
-    trace = integer_model(kind).forward(some_tokens(CONFIGS[kind], 9))
+    model = integer_model(kind)
+    trace = model.forward(some_tokens(CONFIGS[kind], 9))
+    inputs = list(model.norm_inputs(trace))
     for i in (1, 2):
         ss, sq, r = (trace[f"{name}{i}"].astype(object) for name in ("ss", "sq", "r"))
+        squares = [(pair[i - 1].astype(object) ** 2).sum(axis=1) for pair in inputs]
+        assert (ss == np.array(squares) + model.formats.epsilon).all()
         assert ((sq * sq <= ss) & (ss < (sq + 1) * (sq + 1))).all()
         assert ((r * sq <= 2**31) & ((r + 1) * sq > 2**31)).all()
         assert r.max() < 2**31

@@ -1,5 +1,6 @@
 """The shipped models: as good on held-out text as stated, and in integers as in floating point."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from zkbench.models.language.corpus import (
     word_hash,
 )
 from zkbench.models.language.float_model import FloatLanguageModel
-from zkbench.models.language.perplexity import bits
+from zkbench.models.language.perplexity import bits, mean_nats
 from zkbench.models.language.shipped import SHIPPED, shipped
 from zkbench.models.language.tokenizer import load_tokenizer
 from zkbench.quant.language_calibration import calibrate_language_model
@@ -44,6 +45,7 @@ def test_perplexity_in_integers_within_half_a_percent_of_float(name):
     assert abs(found.perplexity_change) < 0.005
     assert found.agreement > 0.99
     assert report.narrow == ()
+    assert model.formats.tolerance == 512
     rows = report.ranges.rows
     assert all(row.range_used <= 1 for row in rows)
     assert {"weight q of layer 0", "o of layer 3", "logits"} <= {row.name for row in rows}
@@ -67,20 +69,24 @@ def test_any_bytes_are_a_prompt(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_what_is_stated_beside_the_weights_is_far_below_a_bigram(name):
+def test_bits_stated_beside_the_weights_are_those_of_the_held_out_text(name):
     stated = json.loads((shipped(name) / "training.json").read_text())
-    assert stated["held_out_bits_a_byte"] < 2.1
-    assert stated["seed"] == 0
+    assert stated["held_out_bits_a_byte"] < 2.1  # far below a bigram's 3.7
+    weights, text = Checkpoint(shipped(name)), held_out_text()
+    tokens = load_tokenizer(shipped(name), weights.config).encode(text)
+    found = bits(mean_nats(FloatLanguageModel(weights, np.float32).logits, tokens, 128))
+    same_text = hashlib.sha256(text.encode()).hexdigest() == stated["text_sha256"]["held_out"]
+    # Other Python versions have other topics; their words are as English.
+    assert abs(found - stated["held_out_bits_a_byte"]) < (0.0002 if same_text else 0.5)
 
 
 def test_paragraphs_are_held_out_by_their_words():
     found = paragraphs({"b": "one  two\n\n\n three", "a": "one\ntwo\n \nfour\n\n  \n"})
     assert found == ["one\ntwo", "four", "three"]
     assert word_hash("one two") == word_hash(" one\n two ")
-    # The digest's first byte decides; these two stand on both sides of it.
-    assert [is_held_out(text) for text in ("paragraph 12", "paragraph 0")] == [
-        word_hash(text)[0] < 26 for text in ("paragraph 12", "paragraph 0")
-    ]
+    # Which paragraphs are held out must never change: models were trained on the others.
+    held_out = [i for i in range(60) if is_held_out(f"paragraph {i}")]
+    assert held_out == [1, 14, 31, 39, 42, 45]
 
 
 def test_training_and_held_out_text_share_no_paragraph():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from cases.attention import is_masked
+from cases.attention_entries import (
+    is_masked,
+)
 from cases.case import FIELD
 from definitions import eq_weights as eq_table
 from definitions import mle, outer, random_elements, random_points, total

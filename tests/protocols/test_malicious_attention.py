@@ -6,24 +6,32 @@ other remainders than follow, a product that does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from attention_liars import (
+    NOT_IN_TABLE,
+    NOT_THE_TABLES,
+    PARAMETERS,
+    WRONG_SCORE,
+    faked_row_sums,
+    honest,
+    rescored,
+    reweighted,
+    shifts,
+    weights,
+    with_shifts,
+    with_tensors,
+)
 from cases.attention import (
     STEEP,
     ZkAttnCase,
-    along_rows,
+)
+from cases.attention_entries import (
     is_masked,
-    key_at,
-    outputs_of,
-    query_at,
     rows_of,
-    scores_of,
 )
 from cases.case import FIELD, changed, prove, reason_of_rejection, verify
 
@@ -33,73 +41,12 @@ from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.logup_star import LogupStar
 from zkbench.protocols.zkattn import ZkAttn
 
-NOT_IN_TABLE = "a looked-up value is not in its table"
-WRONG_SCORE, WRONG_OUTPUT = "an attention score is wrong", "an attention output is wrong"
-NOT_THE_TABLES = "a looked-up output is not the table's"
 INDEX_OUTSIDE = "an index does not point into its table"
 MASKED_WEIGHT = "a masked position has a weight"
-TWO_OF_ALL = AttentionShape(layers=2, blocks=2, log_block=1, heads=4, kv_heads=2, head_dim=3)
-PARAMETERS: dict[str, Any] = {"value_bits": 5, "log_tolerance": 3}
-
-
-@cache
-def honest() -> ZkAttnCase:
-    return ZkAttnCase.random(Random(5), TWO_OF_ALL, **PARAMETERS)
 
 
 def test_the_honest_prover_is_accepted() -> None:
     assert verify(honest(), prove(honest(), cpu_target())[0])
-
-
-# What follows from a choice of tensors, by the definition: lies change some of it.
-
-
-def shifts(case: ZkAttnCase) -> list[int]:
-    low, high = case.tensors["shift_low"], case.tensors["shift_high"]
-    offset = 1 << (2 * case.value_bits - 1)
-    return [a + (b << case.value_bits) - offset for a, b in zip(low, high, strict=True)]
-
-
-def weights(case: ZkAttnCase) -> list[int]:
-    table = case.table.values
-    return [int(table[t]) if 0 <= t < len(table) else 0 for t in case.tensors["indices"]]
-
-
-def with_shifts(case: ZkAttnCase, values: Sequence[int]) -> ZkAttnCase:
-    offset, low = 1 << (2 * case.value_bits - 1), (1 << case.value_bits) - 1
-    limbs = [s + offset for s in values]
-    low_limbs, high_limbs = (
-        tuple(s & low for s in limbs),
-        tuple(s >> case.value_bits for s in limbs),
-    )
-    return with_tensors(case, shift_low=low_limbs, shift_high=high_limbs)
-
-
-def with_tensors(case: ZkAttnCase, **tensors: Sequence[int]) -> ZkAttnCase:
-    changes = {name: tuple(values) for name, values in tensors.items()}
-    return replace(case, tensors={**case.tensors, **changes})
-
-
-def rescored(
-    case: ZkAttnCase, q: Sequence[int] | None = None, k: Sequence[int] | None = None
-) -> ZkAttnCase:
-    """Indices and remainders that follow from these queries and keys and the shifts."""
-    products = scores_of(case.shape, q or case.tensors["queries"], k or case.tensors["keys"])
-    s, rows = case.score_shift, along_rows(case.shape, shifts(case))
-    scaled = [z + (1 << (s - 1)) for z in products]
-    masks = [case.table.mask * m for m in is_masked(case.shape)]
-    indices = [r + m - (z >> s) for r, m, z in zip(rows, masks, scaled, strict=True)]
-    remainders = [z % (1 << s) for z in scaled]
-    return with_tensors(case, indices=indices, score_remainders=remainders)
-
-
-def reweighted(case: ZkAttnCase, v: Sequence[int] | None = None) -> ZkAttnCase:
-    """Outputs that follow from the indices and these values."""
-    sums = outputs_of(case.shape, weights(case), v or case.tensors["values"])
-    theta = case.table.log_scale
-    shifted = [a + (1 << (theta - 1)) for a in sums]
-    outputs, remainders = [a >> theta for a in shifted], [a % (1 << theta) for a in shifted]
-    return with_tensors(case, outputs=outputs, output_remainders=remainders)
 
 
 def test_what_follows_is_what_the_honest_prover_has() -> None:
@@ -137,15 +84,6 @@ def test_a_row_scaled_within_the_tolerance_is_accepted() -> None:
     moved = row_with_sum(honest(), 1, is_within=True)
     assert moved.tensors["indices"] != honest().tensors["indices"]
     assert verify(honest(), prove(moved, cpu_target())[0])
-
-
-def faked_row_sums(case: ZkAttnCase) -> ZkAttnCase:
-    """Row sums in range, not those of the weights."""
-    tolerance, scale = 1 << case.log_tolerance, 1 << case.table.log_scale
-    sums = rows_of(case.shape, weights(case))
-    return with_tensors(
-        case, row_sums=np.clip(sums, scale - tolerance, scale + tolerance - 1).tolist()
-    )
 
 
 @pytest.mark.parametrize("by", [2, 3, 4])
@@ -341,97 +279,3 @@ def test_weights_that_are_not_the_tables() -> None:
     sums = {"row_sums": tuple(rows_of(case.shape, weights(moved)))}
     prover = Lying(**{**vars(case), "tensors": {**tensors, **sums}}, other=other)
     assert reason_of_rejection(faked_row_sums(prover), case) == NOT_THE_TABLES
-
-
-# Tensors in the wrong place: everything follows from them as it should.
-
-
-def moved(
-    shape: AttentionShape,
-    tensor: Sequence[int],
-    place: Callable[..., slice],
-    source: Callable[..., tuple[int, int, int, int]],
-) -> tuple[int, ...]:
-    """Each position's entries are those of another one."""
-    out = list(tensor)
-    for layer in range(shape.layers):
-        for b in range(shape.blocks):
-            for i in range(shape.block):
-                for h in range(shape.heads):
-                    at = source(layer, b, i, h)
-                    out[place(shape, layer, b, i, h)] = tensor[place(shape, *at)]
-    return tuple(out)
-
-
-SOURCES: dict[str, Callable[..., tuple[int, int, int, int]]] = {
-    "another group of heads": lambda l, b, i, h: (l, b, i, (h + 2) % 4),
-    "another layer": lambda l, b, i, h: (1 - l, b, i, h),
-    "another block": lambda l, b, i, h: (l, 1 - b, i, h),
-    "another position": lambda l, b, i, h: (l, b, 1 - i, h),
-}
-EACH_SOURCE = pytest.mark.parametrize("source", SOURCES)
-
-
-def fitting(case: ZkAttnCase) -> ZkAttnCase:
-    """Tolerances so wide that any indices and sums pass: only the products can show the lie."""
-    return replace(case, table=replace(case.table, bits=8), log_tolerance=8, value_bits=8)
-
-
-@cache
-def lenient() -> ZkAttnCase:
-    case = fitting(honest())
-    inputs = {name: case.tensors[name] for name in ("queries", "keys", "values")}
-    return case.forward(inputs)
-
-
-@EACH_SOURCE
-def test_a_key_of(source: str) -> None:
-    case = lenient()
-    keys = moved(case.shape, case.tensors["keys"], key_at, SOURCES[source])
-    assert_only_the_product_shows(reweighted(with_centred(rescored, case, k=keys)), WRONG_SCORE)
-
-
-@EACH_SOURCE
-def test_a_query_of(source: str) -> None:
-    case = lenient()
-    queries = moved(case.shape, case.tensors["queries"], query_at, SOURCES[source])
-    assert_only_the_product_shows(reweighted(with_centred(rescored, case, q=queries)), WRONG_SCORE)
-
-
-@EACH_SOURCE
-def test_a_value_of(source: str) -> None:
-    case = lenient()
-    values = moved(case.shape, case.tensors["values"], key_at, SOURCES[source])
-    assert_only_the_product_shows(reweighted(case, values), WRONG_OUTPUT)
-
-
-@EACH_SOURCE
-def test_an_output_of(source: str) -> None:
-    assert_exchange_shows(SOURCES[source])
-
-
-def test_outputs_of_two_heads_of_one_group() -> None:
-    assert_exchange_shows(lambda l, b, i, h: (l, b, i, h ^ 1))
-
-
-def assert_exchange_shows(source: Callable[..., tuple[int, int, int, int]]) -> None:
-    case = lenient()
-    names = ("outputs", "output_remainders")
-    prover = with_tensors(
-        case,
-        **{name: moved(case.shape, case.tensors[name], query_at, source) for name in names},
-    )
-    assert_only_the_product_shows(prover, WRONG_OUTPUT)
-
-
-def with_centred(follow: Callable[..., ZkAttnCase], case: ZkAttnCase, **tensors: Any) -> ZkAttnCase:
-    """Shifts raised, so that no index is negative whatever the scores."""
-    raised = with_shifts(case, [s + 20 for s in shifts(case)])
-    return follow(raised, **tensors)
-
-
-def assert_only_the_product_shows(prover: ZkAttnCase, reason: str) -> None:
-    assert prover != lenient()
-    assert all(0 <= t < 256 for t in prover.tensors["indices"])
-    verify(lenient(), prove(lenient(), cpu_target())[0])
-    assert reason_of_rejection(faked_row_sums(prover)) == reason

@@ -80,6 +80,12 @@ def test_tables_do_not_depend_on_how_many_positions_there_are() -> None:
     assert (many.sin[:5] == few.sin).all()
 
 
+@pytest.mark.parametrize("theta", [0.0, -1.0, 0.5, float("nan"), float("inf")])
+def test_a_base_below_one_is_refused(theta: float) -> None:
+    with pytest.raises(ValueError, match="the base of rotary angles must be a number from 1 on"):
+        RotaryTables.of(4, 2, theta)
+
+
 def test_a_head_of_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="a head of odd width 3 has no pairs to rotate"):
         Rotary(FIELD, (1, 1, 1, 1, 3))

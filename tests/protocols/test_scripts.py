@@ -94,3 +94,11 @@ def test_the_lookup_challenge_comes_before_the_tree(name: str) -> None:
     script, _ = scripts(name)
     (alpha,) = positions(script, ("C", "alpha"))
     assert alpha < positions(script, ("M", "top"))[0]
+
+
+def test_a_norm_is_tested_at_a_point_drawn_after_its_lookups() -> None:
+    """The rows' values there are sent before gamma, which joins two equations on them."""
+    script, _ = scripts("rmsnorm")
+    (alpha,), (rho,) = positions(script, ("C", "alpha")), positions(script, ("C", "rho"))
+    (norms,), (gamma,) = positions(script, ("M", "norms")), positions(script, ("C", "gamma"))
+    assert max(positions(script, ("M", "limbs"))) < alpha < rho < norms < gamma

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from cases.attention import (
     STEEP,
-    along_rows,
     flat,
+    random_shape,
+)
+from cases.attention_entries import (
+    along_rows,
     is_masked,
     outputs_of,
-    random_shape,
     rows_of,
     scores_of,
 )

@@ -11,9 +11,11 @@ from types import ModuleType
 
 import pytest
 from synthetic_records import (
+    make_attentions,
     make_ceilings,
     make_commitments,
     make_inferences,
+    make_languages,
     make_matmuls,
     make_record,
     make_sweep,
@@ -75,6 +77,8 @@ def records() -> list[Record]:
         made += make_sweep("relu", target, 2e6 * speed)
         made += make_matmuls(target, 5e9 * speed)
         made += make_inferences(target)
+        made += make_attentions(target, 1e6 * speed)
+        made += make_languages(target)
     return made
 
 

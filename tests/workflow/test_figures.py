@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib import image
 from synthetic_records import (
+    make_attentions,
     make_commitments,
     make_inferences,
+    make_languages,
     make_matmuls,
     make_record,
     make_sweep,
@@ -17,6 +19,7 @@ from synthetic_records import (
 from zkbench.bench.records import write_records
 
 PUBLISHED = Path("results/published/protocols.csv")
+SYSTEMS = Path("results/published/inference.csv")
 OPERATIONS = Path("experiments/operations.csv")
 DRAWN_FROM = {
     "proving_time": ("records",),
@@ -29,7 +32,11 @@ DRAWN_FROM = {
     "phases": ("records",),
     "roofline": ("records", "operations", "ceilings"),
     "accuracy": ("accuracy",),
+    "zkattn": ("records", "published"),
+    "model_sizes": ("records", "systems"),
+    "language_phases": ("records",),
 }
+OPTIONS = {"systems": "published"}  # where the script's option is called otherwise
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +44,14 @@ def inputs(script, records_file, ceilings_files, digits, tmp_path_factory) -> di
     accuracy = tmp_path_factory.mktemp("accuracy") / "accuracy.csv"
     script("accuracy.py", "--digits", digits, "--shifts", 4, 8, 14, "--out", accuracy)
     single = {"records": records_file, "published": PUBLISHED, "operations": OPERATIONS}
-    single["accuracy"] = accuracy
+    single |= {"accuracy": accuracy, "systems": SYSTEMS}
     return {key: [path] for key, path in single.items()} | {"ceilings": ceilings_files}
 
 
 def words_of(name: str, inputs: dict[str, list[Path]]) -> list[object]:
-    return [word for key in DRAWN_FROM[name] for word in (f"--{key}", *inputs[key])]
+    return [
+        word for key in DRAWN_FROM[name] for word in (f"--{OPTIONS.get(key, key)}", *inputs[key])
+    ]
 
 
 @pytest.mark.parametrize("name", DRAWN_FROM)
@@ -61,7 +70,8 @@ FROM_RECORDS = [name for name, keys in DRAWN_FROM.items() if "accuracy" not in k
 def test_a_figure_is_drawn_from_what_one_machine_has(script, inputs, tmp_path, name) -> None:
     """No GPU, one size of each benchmark, one scheme."""
     some = [make_inferences()[0], make_sweep("tlookup", "cpu", 1e6)[0], make_matmuls("cpu", 1e9)[0]]
-    write_records(tmp_path / "records.jsonl", [*some, make_commitments("cpu", 1e6)[0]])
+    some += [make_commitments("cpu", 1e6)[0], make_attentions("cpu", 1e6)[0]]
+    write_records(tmp_path / "records.jsonl", [*some, make_languages("cpu")[0]])
     fewer = inputs | {"records": [tmp_path / "records.jsonl"], "ceilings": inputs["ceilings"][:1]}
     script(f"figures/{name}.py", *words_of(name, fewer), "--out", tmp_path / name)
     assert (tmp_path / f"{name}.png").exists()

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic_records import make_language, make_record
+
+from zkbench.bench.records import write_records
 
 PUBLISHED = Path("results/published")
 
@@ -40,10 +43,88 @@ def test_the_protocol_table_has_every_record_but_inferences(
 ) -> None:
     script("tables/protocols.py", "--records", records_file, "--out", tmp_path / "protocols")
     table = pd.read_csv(tmp_path / "protocols.csv")
-    protocols = [r for r in records if r["benchmark"] != "inference"]
+    protocols = [r for r in records if r["benchmark"] not in ("inference", "language")]
     expected = sorted(r["values"] / np.median(r["samples"]["prove_s"]) for r in protocols)
     np.testing.assert_allclose(sorted(table["values_per_s"]), expected)
     assert set(table["parameters"]) >= {"log_values=20 log_table=16", "log_values=20"}
+
+
+def test_the_table_of_language_models_has_the_records_by_size(
+    script, records, records_file, tmp_path
+) -> None:
+    script("tables/language.py", "--records", records_file, "--out", tmp_path / "language")
+    table = pd.read_csv(tmp_path / "language.csv")
+    names = ["OPT-bytes", "LLaMA-bytes", "OPT-125M", "LLaMA-2-7B", "LLaMA-2-13B", "OPT-13B"]
+    assert list(table["model"]) == names
+    of = {r["params"]["model"].lower(): r for r in records if r["benchmark"] == "language"}
+    for _, row in table.iterrows():
+        record = of[row["model"].lower()]
+        assert row["prove_s_median"] == np.median(record["samples"]["prove_s"])
+        assert row["extra_commit_s"] == record["extra"]["commit_s"]
+        assert row["overhead"] == pytest.approx(1000)
+    shown = rows_of_markdown(tmp_path / "language.md")
+    assert shown[4][:5] == ["LLaMA-2-13B", "h100-80gb", "2,048", "13,000", "3.35"]
+
+
+def test_language_models_without_a_plain_forward_pass_are_in_the_table(script, tmp_path) -> None:
+    """A GPU without PyTorch: no time, no overhead, but all the rest."""
+    record = make_language("opt-1.3b", 1_400_000_000, "cuda")
+    record["extra"] = {k: v for k, v in record["extra"].items() if not k.startswith("forward")}
+    write_records(tmp_path / "records.jsonl", [record])
+    words = ("--records", tmp_path / "records.jsonl", "--out", tmp_path / "language")
+    script("tables/language.py", *words)
+    (row,) = rows_of_markdown(tmp_path / "language.md")
+    assert row[0] == "OPT-1.3B"
+    assert row[-3:] == ["-", "-", "-"]
+
+
+def test_our_records_stand_beside_the_same_models_of_zkllm(
+    script, records, records_file, tmp_path
+) -> None:
+    words = ("--records", records_file, "--published", PUBLISHED / "inference.csv")
+    script("tables/zkllm.py", *words, "--out", tmp_path / "zkllm")
+    table = pd.read_csv(tmp_path / "zkllm.csv").set_index("model")
+    assert list(table.index) == [
+        *("OPT-125M", "OPT-350M", "OPT-1.3B", "OPT-2.7B", "OPT-6.7B", "OPT-13B"),
+        *("LLaMA-2-7B", "LLaMA-2-13B"),
+    ]
+    measured = ["OPT-125M", "OPT-13B", "LLaMA-2-7B", "LLaMA-2-13B"]
+    assert list(table.index[table["ours_prove_s"].notna()]) == measured
+    row = table.loc["LLaMA-2-13B"]
+    assert (row["commit_s"], row["prove_s"], row["proof_bytes"]) == (986, 803, 188_000)
+    (mine,) = (r for r in records if r["params"].get("model") == "llama-2-13b")
+    assert row["ours_prove_s"] == np.median(mine["samples"]["prove_s"])
+    assert row["speedup"] == pytest.approx(803 / row["ours_prove_s"])
+    heads = (tmp_path / "zkllm.md").read_text().splitlines()[0].split("|")
+    assert len(set(heads[1:-1])) == len(table.columns) + 1
+
+
+def test_zkllm_is_shown_without_records_of_ours_and_not_beside_another_length(
+    script, tmp_path
+) -> None:
+    short = make_language("opt-125m", 163_000_000, "cuda")
+    short = make_record("language", short["params"] | {"positions": 512}, 512, target="cuda")
+    for name, records in (("none", [make_record()]), ("short", [short])):
+        write_records(tmp_path / f"{name}.jsonl", records)
+        words = ("--published", PUBLISHED / "inference.csv", "--out", tmp_path / name)
+        script("tables/zkllm.py", "--records", tmp_path / f"{name}.jsonl", *words)
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        assert len(table) == 8
+        assert table["ours_prove_s"].isna().all()
+
+
+def test_the_shipped_models_are_as_good_in_integers(script, tmp_path) -> None:
+    raw = tmp_path / "raw.csv"
+    script("perplexity.py", "--tokens", 1100, "--out", raw)
+    words = ("--perplexity", raw, "--published", PUBLISHED / "inference.csv")
+    script("tables/perplexity.py", *words, "--out", tmp_path / "perplexity")
+    table = pd.read_csv(tmp_path / "perplexity.csv").set_index("model")
+    ours = table[table["system"] == "zkbench"]
+    assert list(ours.index) == ["llama-bytes", "opt-bytes"]
+    assert (ours["tokens"] == 1024).all()
+    assert (ours["perplexity_change"].abs() < 0.005).all()
+    assert (ours["integer_perplexity"] < 8).all()
+    assert table.loc["LLaMA-2-13B", "perplexity_change"] == pytest.approx(6.528 / 6.52 - 1)
 
 
 def test_the_roofline_table_sets_what_is_achieved_against_both_ceilings(

@@ -16,7 +16,7 @@ from zkbench.bench.sheet import read_sheet
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "experiments/config.yaml").read_text())
 RULES = ["train", "slices", "commit", "prove", "verify", "soundness", "accuracy", "inference"]
-RULES += ["microbench", "pytest_benchmarks", "collect", "report"]
+RULES += ["perplexity", "microbench", "pytest_benchmarks", "collect", "report"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_graph_leads_from_training_to_the_report(snakemake) -> None:
     assert [rule for rule in RULES if rule not in counts] == []
     assert counts["prove"] == counts["verify"] == counts["inference"] == str(len(CONFIG["batches"]))
     figures = [rule for rule in counts if rule.startswith("figure_")]
-    assert len(figures) == 10
+    assert len(figures) == 13
     assert counts["ceilings"] == "1"
 
 
@@ -58,8 +58,12 @@ def test_what_was_measured_elsewhere_is_collected(snakemake) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"colour": 1}, "config: unknown key colour in top level; known: batches, repeats"),
+        (
+            {"colour": 1},
+            "config: unknown key colour in top level; known: batches, perplexity_tokens",
+        ),
         ({"target": "tpu"}, "config: target: 'tpu' is not one of"),
+        ({"perplexity_tokens": 0}, "config: perplexity_tokens: 0 is less than the minimum of 128"),
         ({"batches": [361]}, "config: batches.0: 361 is greater than the maximum of 360"),
         ({"sheet": "none.csv"}, "cannot read the run sheet"),
     ],

@@ -29,7 +29,7 @@ def make_scheme(name: str, johnson: int) -> Scheme:
     if name == "whir":
         return Whir(FIELD, johnson=bool(johnson))
     if johnson:
-        raise UnusableInput("commitment: johnson must be 0 with ligero, which decodes uniquely")
+        raise UnusableInput("johnson must be 0 with ligero, which decodes uniquely")
     return Ligero(FIELD)
 
 

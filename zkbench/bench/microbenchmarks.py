@@ -3,7 +3,9 @@
 from zkbench.bench.attention_cases import ZkAttnCase
 from zkbench.bench.commitment_case import CommitmentCase
 from zkbench.bench.inference_case import InferenceCase
+from zkbench.bench.language_case import LanguageCase
 from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLookupInversesCase
+from zkbench.bench.norm_cases import RMSNormCase
 from zkbench.bench.product_cases import HadamardCase, MatMulCase
 from zkbench.bench.rotary_cases import RotaryCase
 
@@ -11,7 +13,9 @@ __all__ = [
     "CommitmentCase",
     "HadamardCase",
     "InferenceCase",
+    "LanguageCase",
     "MatMulCase",
+    "RMSNormCase",
     "ReluCase",
     "RescaleCase",
     "RotaryCase",

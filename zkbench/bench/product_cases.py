@@ -89,7 +89,7 @@ class MatMulCase(ProtocolCase):
 
 @register("hadamard")
 class HadamardCase(ProtocolCase):
-    """The entrywise product of two vectors, given as tables of E."""
+    """The entrywise product of two vectors of 16-bit integers."""
 
     benchmark = "hadamard"
     limits = {"log_values": LOG_VALUES}
@@ -105,8 +105,7 @@ class HadamardCase(ProtocolCase):
         return {name: rng.integers(0, 1 << 16, self.values, dtype=np.uint16) for name in names}
 
     def prepare(self) -> None:
-        lifted = (FIELD.lift(values) for values in self.inputs.values())
-        self.tables = [self.where.to_device(words) for words in lifted]
+        self.tables = [self.where.to_device(values) for values in self.inputs.values()]
         left, right = (values.astype(np.int64) for values in self.inputs.values())
         self.claimed = extension(left * right, self.first_point(self.shape))
 

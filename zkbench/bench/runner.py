@@ -31,6 +31,9 @@ class NotVerified(BenchError):
     """The separate verifier rejected the proof."""
 
 
+_LONG_PROOF_S = 20.0
+
+
 @dataclass(frozen=True)
 class Proven:
     """Proofs of one case: `samples` are seconds, `phases` the totals of each sample."""
@@ -74,7 +77,10 @@ def run_case(
 def prove_repeatedly(
     case: Case, repeats: int, min_seconds: float, part_done: PartDone = lambda part: None
 ) -> Proven:
-    """Prove cold, warm up, and take the samples; the case is set up already."""
+    """Prove cold, warm up, and take the samples; the case is set up already.
+
+    A proof that takes long has warmed up all there is once it is made.
+    """
     cold_s, (proof, _) = timed(lambda: _prove(case))
     phases: list[dict[str, float]] = []
 
@@ -84,7 +90,8 @@ def prove_repeatedly(
         phases.append(totals)
         return seconds
 
-    prove_seconds()
+    if cold_s < _LONG_PROOF_S:
+        prove_seconds()
     phases.clear()
     gc.collect()
     with HostMemoryPeak() as peak:

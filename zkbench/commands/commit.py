@@ -11,6 +11,7 @@ from zkbench.commands.options import DONE, add_json, add_target, refuse, show
 from zkbench.errors import UnusableInput
 
 _SHIFT = 16
+DEFAULT_CONTEXT = 2048
 
 
 def add_command(commands: Any) -> None:
@@ -41,6 +42,12 @@ def add_command(commands: Any) -> None:
         help=f"of a perceptron: bits dropped by each rescale, 1..16 (default {_SHIFT})",
     )
     parser.add_argument("--headroom", type=int, help="spare bits above calibration (default 1)")
+    parser.add_argument(
+        "--context",
+        type=int,
+        help="of a language model: tokens of the longest prompts; the more, the further a softmax's"
+        f" row may be from 1 (default {DEFAULT_CONTEXT})",
+    )
     _add_scheme(parser)
     add_target(parser)
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
@@ -89,6 +96,7 @@ def _commit_perceptron(args: argparse.Namespace) -> int:
 
     if args.weights is None or args.calibration is None:
         raise UnusableInput("give --weights and --calibration, or name a --model or a --random one")
+    refuse(args, ("context",), "a perceptron")
     shift = _SHIFT if args.shift is None else args.shift
     headroom = 1 if args.headroom is None else args.headroom
     scheme = _scheme(args)

@@ -58,7 +58,7 @@ def _language(public: Any) -> dict[str, Any]:
         "parameters": public.parameters,
         "shifts": dict(formats.shifts),
         "score_bits": formats.score_bits,
-        "row_tolerance": formats.tolerance / (1 << formats.row_bits),
+        "row_tolerance": 2.0 ** (formats.tolerance.bit_length() - formats.row_bits),
         "tokenizer": files,
     }
 

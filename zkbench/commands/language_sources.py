@@ -9,10 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from zkbench.commands.commit import DEFAULT_CONTEXT
 from zkbench.commands.prompts import load_tokens
 from zkbench.errors import UnusableInput
 from zkbench.files import PathLike, read_bytes
 from zkbench.language import require_provable, tokenizer_files
+from zkbench.language_statement import MAX_TOKENS
 from zkbench.models.language.checkpoint import Checkpoint
 from zkbench.models.language.config import FAMILIES, LanguageModelConfig
 from zkbench.models.language.corpus import held_out_text, training_text
@@ -65,7 +67,9 @@ def find_source(args: argparse.Namespace) -> Source:
     _check_family(args.model, checkpoint.config, args.weights)
     tokens = load_calibration(args.calibration, args.weights, checkpoint.config)
     window = min(DEFAULT_WINDOW, max(1, (len(tokens) - 1) // 2), checkpoint.config.max_positions)
-    return CheckpointSource(checkpoint, *_divided(tokens, window), window, _options(args))
+    return CheckpointSource(
+        checkpoint, *_divided(tokens, window), window, _options(args, checkpoint.config)
+    )
 
 
 def _check_family(family: str | None, config: LanguageModelConfig, what: str) -> None:
@@ -74,8 +78,16 @@ def _check_family(family: str | None, config: LanguageModelConfig, what: str) ->
     require_provable(config)
 
 
-def _options(args: argparse.Namespace, headroom: int = 1) -> CalibrationOptions:
-    return CalibrationOptions(headroom if args.headroom is None else args.headroom)
+def _options(
+    args: argparse.Namespace, config: LanguageModelConfig, headroom: int = 1
+) -> CalibrationOptions:
+    context = DEFAULT_CONTEXT if args.context is None else args.context
+    if not 1 <= context <= MAX_TOKENS:
+        raise UnusableInput(f"--context must lie in [1, {MAX_TOKENS}]")
+    return CalibrationOptions(
+        headroom_bits=headroom if args.headroom is None else args.headroom,
+        row_length=min(context, config.max_positions),
+    )
 
 
 def _random(args: argparse.Namespace) -> Source:
@@ -83,7 +95,7 @@ def _random(args: argparse.Namespace) -> Source:
         raise UnusableInput("--calibration is not for --random: its ranges are known")
     config = preset(args.random)
     _check_family(args.model, config, args.random)
-    return RandomSource(config, args.seed, _options(args, HEADROOM_BITS))
+    return RandomSource(config, args.seed, _options(args, config, HEADROOM_BITS))
 
 
 def _shipped(args: argparse.Namespace) -> Source:
@@ -96,7 +108,7 @@ def _shipped(args: argparse.Namespace) -> Source:
     else:
         tokenizer = load_tokenizer(checkpoint.folder, checkpoint.config)
         parts = tokenizer.encode(training_text()), tokenizer.encode(held_out_text())
-    return CheckpointSource(checkpoint, *parts, DEFAULT_WINDOW, _options(args))
+    return CheckpointSource(checkpoint, *parts, DEFAULT_WINDOW, _options(args, checkpoint.config))
 
 
 def load_calibration(path: PathLike, folder: PathLike, config: LanguageModelConfig) -> Tokens:

@@ -214,3 +214,36 @@ def expand_groups(
     out = target.empty(count * field.ext.limbs)
     target.map(kernels(field).expand_groups, count, values, positions, heads, group, out)
     return out
+
+
+@cache
+def table_kernels(field: Field) -> SimpleNamespace:
+    """Tables of E elements for a product of looked-up values: 16 bytes an entry, on the target."""
+    ring = field.ext
+    load, store, mul = ring.load, ring.store, ring.mul
+
+    @kernel(f"attention.look_up.{field.name}")
+    def look_up(i, indices, entries, out):
+        """out[i] = entries[indices[i]], elements of E."""
+        store(out, i, load(entries, np.int64(indices[i])))
+
+    @kernel(f"attention.multiply.{field.name}")
+    def multiply(i, a, b, out):
+        store(out, i, mul(load(a, i), load(b, i)))
+
+    return SimpleNamespace(look_up=look_up, multiply=multiply)
+
+
+def look_up(target: Target, field: Field, indices: Array, entries: np.ndarray) -> Array:
+    """The integers entries[indices] as elements of E."""
+    out = target.empty(len(indices) * field.ext.limbs)
+    words = target.to_device(field.lift(entries))
+    target.map(table_kernels(field).look_up, len(indices), indices, words, out)
+    return out
+
+
+def multiply(target: Target, field: Field, a: Array, b: Array) -> Array:
+    """The entrywise product of two tables of E elements."""
+    out = target.empty(len(a))
+    target.map(table_kernels(field).multiply, len(a) // field.ext.limbs, a, b, out)
+    return out

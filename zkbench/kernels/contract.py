@@ -19,6 +19,7 @@ from zkbench.kernels.ntt import reader
 
 _MAX_TERMS = 1 << 14  # of a lazily reduced sum
 _GPU_ITEMS = 1 << 18  # enough to fill a large GPU
+_PIECE_SHARE = 16  # a piece of values from the host takes at most this part of the workspace
 
 
 @cache
@@ -145,6 +146,32 @@ def contract(
         grain=8,
     )
     target.map(kernels(field).sum_chunks, items, partial, chunks, items, out)
+    return out
+
+
+def contract_rows(
+    target: Target,
+    field: Field,
+    values: Array,
+    rows: int,
+    length: int,
+    weights: Array,
+    kind: str = "small",
+) -> Array:
+    """out[r] = sum over k of weights[k] * values[r, k]; ``values`` may lie on the host.
+
+    Then they come to the target piece by piece.
+    """
+    if target.name != "cuda" or not isinstance(values, np.ndarray):
+        return contract(target, field, values, rows, length, 1, weights, kind)
+    flat, limbs = values.reshape(-1), field.ext.limbs
+    out = target.empty(rows * limbs)
+    step = max(1, target.workspace_bytes // _PIECE_SHARE // (length * flat.itemsize))
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        piece = target.to_device(flat[start * length : stop * length])
+        where = target.view(out, start * limbs, stop * limbs)
+        contract(target, field, piece, stop - start, length, 1, weights, kind, out=where)
     return out
 
 

@@ -8,6 +8,7 @@ again, 20 microseconds and more) would take longer than the kernels do.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -87,7 +88,7 @@ class DeviceArray:
         dtype: np.dtype,
         pool: Pool | None,
         bucket: int,
-        owner: DeviceArray | None = None,
+        owner: Any = None,
     ) -> None:
         """Memory from ``pool``, or, if that is None, a part of ``owner``'s or of nobody's."""
         self.pointer, self.size, self.dtype = pointer, size, dtype
@@ -169,12 +170,24 @@ class CudaTarget:
             _api.cuMemsetD8(array.pointer, 0, array.nbytes)
         return array
 
-    def to_device(self, array: np.ndarray) -> DeviceArray:
+    def to_device(self, array: Any) -> DeviceArray:
+        """An array of the host is copied; one that is on the device (CuPy's) stays where it is."""
+        if hasattr(array, "__cuda_array_interface__"):
+            return self._adopted(array)
         flat = np.ascontiguousarray(array).reshape(-1)
         copy = self.empty(flat.size, flat.dtype)
         if flat.size:
             _api.cuMemcpyHtoD(copy.pointer, flat.ctypes.data, flat.nbytes)
         return copy
+
+    def _adopted(self, array: Any) -> DeviceArray:
+        """Another library's array as ours; both work on the default stream, one after the other."""
+        interface = array.__cuda_array_interface__
+        if interface.get("strides") is not None:
+            raise ValueError("an array of another library must lie in memory without gaps")
+        size = math.prod(interface["shape"])
+        dtype = np.dtype(interface["typestr"])
+        return DeviceArray(interface["data"][0], size, dtype, None, 0, array)
 
     def to_host(self, array: DeviceArray, length: int | None = None) -> np.ndarray:
         """The first ``length`` entries (all, if None)."""

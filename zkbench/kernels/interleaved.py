@@ -89,6 +89,11 @@ def row_kernels(field: Field) -> SimpleNamespace:
     )
 
 
+@kernel("interleaved.centre")
+def _centre(i, source, out):
+    out[i] = np.int32(source[i]) - np.int32(1 << 15)
+
+
 @kernel("interleaved.pick_rows")
 def _pick_rows(i, matrix, stride, num_words, log_limbs, rows, out):
     """out[q, word] = that word of row rows[q]."""
@@ -105,6 +110,13 @@ def fill(
     else:
         family = kernels(field, holds_integers(source)).place
     target.map(family, length, source, offset, dense)
+
+
+def centred(target: Target, source: Array) -> Array:
+    """Unsigned 16-bit integers less 2^15, as int16."""
+    out = target.empty(source.size, np.int16)
+    target.map(_centre, source.size, source, out)
+    return out
 
 
 def column_values(

@@ -37,7 +37,7 @@ def weight_function(ring: Arithmetic) -> Any:
 
 
 @cache
-def _pair_functions(ring: Arithmetic) -> SimpleNamespace:
+def pair_functions(ring: Arithmetic) -> SimpleNamespace:
     zero, add, sub, mul = ring.zero, ring.add, ring.sub, ring.mul
     load, store = ring.load, ring.store
 
@@ -93,7 +93,7 @@ def kernels(field: Field) -> SimpleNamespace:
 
 def _fold(field: Field) -> Any:
     ring = field.ext
-    functions = _pair_functions(ring)
+    functions = pair_functions(ring)
     pair, bind, store = functions.pair, functions.bind, ring.store
 
     @kernel(f"sumcheck.fold.{field.name}")
@@ -106,7 +106,7 @@ def _fold(field: Field) -> Any:
 
 def _two_factors(field: Field) -> tuple[Any, Any]:
     ring = field.ext
-    functions = _pair_functions(ring)
+    functions = pair_functions(ring)
     weight = weight_function(ring)
     pair, fold_pair, add_terms = functions.pair, functions.fold_pair, functions.sum2
 
@@ -136,7 +136,7 @@ def _two_factors(field: Field) -> tuple[Any, Any]:
 
 def _three_factors(field: Field) -> tuple[Any, Any]:
     ring = field.ext
-    functions = _pair_functions(ring)
+    functions = pair_functions(ring)
     weight = weight_function(ring)
     pair, fold_pair, add_terms = functions.pair, functions.fold_pair, functions.sum3
 

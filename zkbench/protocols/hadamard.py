@@ -3,6 +3,9 @@
 Claim: the extension of C at z equals sum over i of eq(z, i) prod_k F_k[i]. One sumcheck of degree 2
 or 3 (the eq factor split off) leaves the value of every F_k at one random point, for the caller to
 check. Rounds: log2 of the number of entries. Soundness error: (factors + 1) / |E| a round.
+
+Factors are tables of E, or integers as they are committed: SwiGLU's silu(g) and u, say. Two of these
+take no table of E of their own length (protocols/integer_products.py). The proof is the same.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from zkbench.commitments.claims import Value
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape, depth
-from zkbench.protocols.sumcheck import Axis, ProductStatement, Sumcheck, split_point
+from zkbench.protocols.integer_products import product_statement
+from zkbench.protocols.sumcheck import Axis, Sumcheck, split_point
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -37,8 +41,11 @@ class Hadamard:
     def prove(
         self, transcript: ProverTranscript, target: Target, tables: Sequence[Array], claim: Value
     ) -> list[Value]:
-        """``tables``: flat E words of each factor. Returns one claim a factor."""
-        statement = ProductStatement(target, self.field, tables, self._axes(claim))
+        """``tables``: of each factor, flat E words or integers of magnitude at most 2^16.
+
+        Returns one claim a factor.
+        """
+        statement = product_statement(target, self.field, tables, self._axes(claim))
         point, values = Sumcheck(self.field, self.factors).prove(transcript, statement)
         transcript.send("factors", values)
         return self._claims(point, values)

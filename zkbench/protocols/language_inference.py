@@ -71,8 +71,6 @@ class LanguageInference:
             raise UnusableInput(
                 "models with norms behind the sums or projections have no proof yet"
             )
-        if self.formats.tolerance & (self.formats.tolerance - 1):
-            raise UnusableInput("a proof needs a power of two as tolerance of the rows' sums")
         if self._stream.bound >= 1 << _STREAM_BITS:
             raise UnusableInput(
                 f"the residual stream could reach 2^{log2(self._stream.bound):.1f}, beyond the"
@@ -96,7 +94,7 @@ class LanguageInference:
         return (len(self.tokens) // self.block, self.block)
 
     @property
-    def _attention_shape(self) -> AttentionShape:
+    def shape(self) -> AttentionShape:
         config, (blocks, block) = self.config, self._blocks
         heads = (config.heads, config.kv_heads, config.head_width)
         return AttentionShape(config.layers, blocks, block.bit_length() - 1, *heads)
@@ -197,9 +195,9 @@ class LanguageInference:
         return [rotation, Rescaled(name, shape, ROTARY_BITS)]
 
     def _attention(self) -> list[Operator]:
-        formats, table = self.formats, self._exponentials
-        log_tolerance = formats.tolerance.bit_length() - 1
-        shape = self._attention_shape
+        formats, table = self.formats, self.exponentials
+        log_tolerance = formats.tolerance.bit_length()  # the least with tolerance < 2^k
+        shape = self.shape
         protocol = ZkAttn(self.field, shape, formats.shifts["z"], table, log_tolerance)
         heads: list[Operator] = []
         for name in "qkv":
@@ -247,11 +245,11 @@ class LanguageInference:
         )
 
     @property
-    def _exponentials(self) -> Exp:
+    def exponentials(self) -> Exp:
         return Exp(self.formats.score_bits, self.formats.row_bits)
 
     @cached_property
-    def _activation(self) -> Table:
+    def activation(self) -> Table:
         config, bits = self.config, self.formats.layers[0]
         if config.activation == "relu":
             return Relu(16)
@@ -265,10 +263,10 @@ class LanguageInference:
         lookups = (
             TableLookup(
                 "exponentials",
-                self._exponentials,
-                (("attention.weights", "t", self._attention_shape.scores),),
+                self.exponentials,
+                (("attention.weights", "t", self.shape.scores),),
             ),
-            TableLookup("activation", self._activation, (("activated", index, shape),)),
+            TableLookup("activation", self.activation, (("activated", index, shape),)),
         )
         return Program(
             self.scheme,

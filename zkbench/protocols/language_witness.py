@@ -6,17 +6,23 @@ residual streams, which are virtual, in the type that they need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
-from zkbench.models.language.formats import linear_names
+from zkbench.models.language.config import LanguageModelConfig
+from zkbench.models.language.formats import NORM_SHIFT, linear_names
+from zkbench.models.language.integer_layer import Tables
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import integer_product
-from zkbench.models.language.integer_tensors import has_bias
+from zkbench.models.language.integer_tensors import described_tensors, has_bias
 from zkbench.models.language.tables import look_up
 from zkbench.models.language.trace import LanguageTrace
 from zkbench.protocols.language_inference import LanguageInference, model_shapes
@@ -25,36 +31,95 @@ from zkbench.quant.linear import rescale
 from zkbench.quant.rms_norm import norm_limbs
 from zkbench.quant.rotary import rotate
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
+Place = Callable[[np.ndarray], Any]
+_READERS = 16
 
 
-def model_arrays(model: IntegerLanguageModel) -> Arrays:
-    """The committed tensors of a model on the host, by the names of ``model_shapes``."""
-    config = model.config
-    shapes = model_shapes(config)
-    found: Arrays = {"embedding": model.tensor("embedding"), "output": model.tensor("output")}
+def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arrays:
+    """The committed tensors of a model, by the names of ``model_shapes``.
+
+    place: where to; brings one tensor after the other to a GPU, say.
+    """
+    config, shapes = model.config, model_shapes(model.config)
+    outer = {"embedding": "embedding", "output": "output"}
     if not config.is_llama:
-        found["positions"] = model.tensor("positions")
-        found["b_output"] = model.tensor("output.bias")
+        outer |= {"positions": "positions", "b_output": "output.bias"}
+    found = {name: place(model.tensor(inner)) for name, inner in outer.items()}
     for name in linear_names(config):
-        layers = [f"layers.{layer}.{name}" for layer in range(config.layers)]
-        found[f"w_{name}"] = np.stack([model.tensor(one) for one in layers])
+        found[f"w_{name}"] = _stacked(model, name, "", place)
         if has_bias(config, name):
-            found[f"b_{name}"] = np.stack([model.tensor(f"{one}.bias") for one in layers])
-    return {
-        name: np.ascontiguousarray(array).reshape(shapes[name]) for name, array in found.items()
-    }
+            found[f"b_{name}"] = _stacked(model, name, ".bias", place)
+    return {name: array.reshape(shapes[name]) for name, array in found.items()}
+
+
+def _stacked(model: IntegerLanguageModel, name: str, suffix: str, place: Place) -> Any:
+    """One kind of tensor of all layers; threads read or draw them, a few ahead."""
+    names = [f"layers.{layer}.{name}{suffix}" for layer in range(model.config.layers)]
+    stack: Any = None
+    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
+        for layer, made in enumerate(readers.map(model.tensor, names)):
+            tensor = place(made)
+            if stack is None:
+                stack = np.empty((len(names), *tensor.shape), dtype=tensor.dtype, like=tensor)
+            stack[layer] = tensor
+    return stack
 
 
 def model_tensors(
-    target: Target, field: Field, arrays: Mapping[str, np.ndarray]
+    target: Target, field: Field, arrays: Mapping[str, Any], on_host: bool = False
 ) -> dict[str, Array]:
-    """The same on the target; biases also lifted to E, as "name.lifted"."""
-    tensors = {name: target.to_device(array) for name, array in arrays.items()}
+    """The same for a program; biases also lifted to E, as "name.lifted".
+
+    on_host: weights stay where they are, and come to the target piece by piece.
+    """
+    if on_host:
+        tensors = {name: array.reshape(-1) for name, array in arrays.items()}
+    else:
+        tensors = {name: target.to_device(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if name.startswith("b_"):
-            tensors[f"{name}.lifted"] = target.to_device(field.lift(array))
+            tensors[f"{name}.lifted"] = target.to_device(field.lift(_on_host(array)))
     return tensors
+
+
+class StackedModel(IntegerLanguageModel):
+    """The model whose tensors are these stacks; it computes where ``place`` brings them."""
+
+    def __init__(
+        self, model: IntegerLanguageModel, arrays: Mapping[str, Any], place: Place = np.asarray
+    ) -> None:
+        tensors = _StackedTensors(model.config, arrays, place)
+        super().__init__(model.config, model.formats, tensors)
+        self._place = place
+        self._exponentials = place(self._exponentials)
+
+    def tables(self, positions: int) -> Tables:
+        found = super().tables(positions)
+        return replace(
+            found,
+            **{
+                one.name: self._place(getattr(found, one.name))
+                for one in fields(found)
+                if getattr(found, one.name) is not None
+            },
+        )
+
+
+class _StackedTensors:
+    def __init__(
+        self, config: LanguageModelConfig, arrays: Mapping[str, Any], place: Place
+    ) -> None:
+        self._described, self._arrays, self._place = described_tensors(config), arrays, place
+
+    def tensor(self, name: str) -> Any:
+        shape, _ = self._described[name]
+        if not name.startswith("layers."):
+            stacked = {"output.bias": "b_output"}.get(name, name)
+            return self._place(self._arrays[stacked]).reshape(shape)
+        _, layer, matrix, *bias = name.split(".")
+        stack = self._arrays[f"{'b' if bias else 'w'}_{matrix}"]
+        return self._place(stack[int(layer)]).reshape(shape)
 
 
 class WitnessTensors:
@@ -75,42 +140,54 @@ class WitnessTensors:
         self._output()
         shapes = self.inference.program.witness
         for name, array in self.arrays.items():
-            assert name not in shapes or array.size == np.prod(shapes[name]), name
-        return {name: target.to_device(array) for name, array in self.arrays.items()}
+            assert name not in shapes or array.size == prod(shapes[name]), name
+        return {name: target.to_device(_packed(array)) for name, array in self.arrays.items()}
 
-    def _positions_in_blocks(self, array: np.ndarray) -> np.ndarray:
+    def _positions_in_blocks(self, array: Any) -> Any:
         """layers x S x ... as layers x blocks x B x ..."""
         block = self.trace.block
         return array.reshape(array.shape[0], -1, block, *array.shape[2:])
 
+    def _by_layer(self, like: Any, shape: Sequence[int], layer: Callable[[int], Any]) -> Any:
+        """16-bit remainders, made layer by layer: wide integers of one layer exist at a time."""
+        found = np.empty(shape, np.uint16, like=like)
+        for index in range(shape[0]):
+            found[index] = layer(index)
+        return found
+
     def _streams(self) -> None:
         config, formats, trace = self.config, self.formats, self.trace
-        x = self.weights["embedding"][trace.tokens].astype(np.int64) << formats.embedding_shift
+        table = np.asarray(self.weights["embedding"], like=trace["o"])
+        x = table[np.asarray(trace.tokens, like=table)].astype(np.int64) << formats.embedding_shift
         if not config.is_llama:
-            rows = self.weights["positions"][: len(trace.tokens)].astype(np.int64)
+            rows = np.asarray(self.weights["positions"], like=x)[: len(x)].astype(np.int64)
             x = x + (rows << formats.positions_shift)
-        first, second = [], []
+        streams = {
+            name: np.empty((config.layers, *x.shape), np.int32, like=x) for name in ("x1", "x2")
+        }
         for layer in range(config.layers):
-            first.append(x)
-            x = x + (trace["o"][layer].astype(np.int64) << formats.residual_shift(layer, "o"))
-            second.append(x)
-            x = x + (trace["m"][layer].astype(np.int64) << formats.residual_shift(layer, "m"))
-        streams = {"x1": np.stack(first), "x2": np.stack(second), "xf": x[trace.positions][None]}
-        self.arrays |= {name: stream.astype(np.int32) for name, stream in streams.items()}
+            for name, added in (("x1", "o"), ("x2", "m")):
+                streams[name][layer] = x
+                shift = formats.residual_shift(layer, added)
+                x = x + (trace[added][layer].astype(np.int64) << shift)
+        asked = np.asarray(trace.positions, like=x)
+        self.arrays |= {**streams, "xf": x[asked][None].astype(np.int32)}
 
-    def _remainders(self, name: str, accumulators: np.ndarray, shift: int) -> None:
-        self.arrays[f"{name}.remainders"] = rescale(accumulators, shift)[1]
-
-    def _linear(self, y: str, x: np.ndarray) -> None:
+    def _linear(self, y: str, x: Any) -> None:
         """The remainders of a linear layer; x: layers x rows x d_in."""
         name = y.removesuffix("_raw")
-        layers = []
-        for layer in range(len(x)):
-            weights = self.weights[f"w_{name}"][layer].reshape(x.shape[-1], -1)
-            sums = integer_product(x[layer], weights)
-            bias = self.weights.get(f"b_{name}")
-            layers.append(sums if bias is None else sums + bias[layer].reshape(-1))
-        self._remainders(y, np.stack(layers), self.formats.shifts[name])
+        weights, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
+        matrices = weights.reshape(len(x), x.shape[-1], -1)
+        shift = self.formats.shifts[name]
+
+        def layer(index: int) -> Any:
+            sums = integer_product(x[index], np.asarray(matrices[index], like=x))
+            if bias is not None:
+                sums = sums + np.asarray(bias[index].reshape(-1), like=x)
+            return rescale(sums, shift)[1]
+
+        shape = (*x.shape[:2], matrices.shape[-1])
+        self.arrays[f"{y}.remainders"] = self._by_layer(x, shape, layer)
 
     def _attention(self) -> None:
         trace, config = self.trace, self.config
@@ -121,11 +198,7 @@ class WitnessTensors:
             self.arrays[raw] = self._positions_in_blocks(trace[raw])
             self._linear(raw, trace["y1"])
             if rotates:
-                half = config.head_width // 2
-                tables = RotaryTables.of(len(trace.tokens), half, config.rope_theta)
-                self._remainders(
-                    name, rotate(self.arrays[raw], tables).astype(np.int64), ROTARY_BITS
-                )
+                self._rotation(name, self.arrays[raw])
         self.arrays["a"] = self._positions_in_blocks(trace["a"])
         shift = trace["shift"].astype(np.int64) + (1 << 31)
         self.arrays["t"] = trace["t"]
@@ -135,28 +208,47 @@ class WitnessTensors:
         self.arrays["o"] = trace["o"]
         self._linear("o", trace["a"].reshape(config.layers, len(trace.tokens), -1))
 
+    def _rotation(self, name: str, x: Any) -> None:
+        half, positions = self.config.head_width // 2, len(self.trace.tokens)
+        tables = RotaryTables.of(positions, half, self.config.rope_theta)
+        placed = RotaryTables(*(np.asarray(one, like=x) for one in (tables.cos, tables.sin)))
+
+        def layer(index: int) -> Any:
+            turned = rotate(x[index : index + 1], placed).astype(np.int64)
+            return rescale(turned, ROTARY_BITS)[1][0]
+
+        self.arrays[f"{name}.remainders"] = self._by_layer(x, x.shape, layer)
+
     def _attention_sums(self) -> None:
-        """Remainders of scores and outputs, and row sums, tile by tile."""
-        trace, block, shape = self.trace, self.trace.block, self.inference._attention_shape
-        table = self.inference._exponentials.values
-        scores = np.empty(trace["t"].shape, dtype=np.uint16)
-        row_sums = np.zeros((shape.layers, shape.heads, shape.blocks, block), dtype=np.int32)
-        outputs = np.zeros((shape.layers, shape.heads, shape.positions, shape.head_dim), np.int64)
+        """Remainders of scores and outputs, and row sums."""
+        t, shape, exponentials = self.trace["t"], self.inference.shape, self.inference.exponentials
+        table = np.asarray(exponentials.values, like=t)
+        scores = np.empty(t.shape, np.uint16, like=t)
+        row_sums = np.empty(shape.rows, np.int32, like=t)
+        outputs = np.empty(shape.queries, np.uint16, like=t)
         for layer in range(shape.layers):
-            q, k, v = (trace[n][layer].transpose(1, 0, 2) for n in "qkv")  # heads x S x d
-            k, v = (np.repeat(one, shape.group, axis=0) for one in (k, v))
-            for tile, (bi, bj) in enumerate(shape.tile_blocks):
-                rows, columns = (slice(b * block, (b + 1) * block) for b in (bi, bj))
-                z = integer_product(q[:, rows], k[:, columns].transpose(0, 2, 1))
-                scores[layer, :, tile] = rescale(z, self.formats.shifts["z"])[1]
-                p = table[trace["t"][layer, :, tile]]
-                row_sums[layer, :, bi] += p.sum(axis=-1, dtype=np.int32)
-                outputs[layer, :, rows] += integer_product(p, v[:, columns])
+            sums = self._tile_sums(layer, table, scores[layer], row_sums[layer])
+            remainders = rescale(sums.transpose(1, 0, 2), exponentials.log_scale)[1]
+            outputs[layer] = remainders.reshape(outputs.shape[1:])
         self.arrays["attention.score_remainders"] = scores
         self.arrays["attention.row_sums"] = row_sums
-        by_position = outputs.transpose(0, 2, 1, 3)
-        self._remainders("attention.output", by_position, self.inference._exponentials.log_scale)
-        self.arrays["attention.output_remainders"] = self.arrays.pop("attention.output.remainders")
+        self.arrays["attention.output_remainders"] = outputs
+
+    def _tile_sums(self, layer: int, table: Any, scores: Any, row_sums: Any) -> Any:
+        """Tile by tile: writes a layer's scores' remainders and row sums; sums of P v, heads x S x d."""
+        shape, block = self.inference.shape, self.trace.block
+        q, k, v = (self.trace[name][layer].transpose(1, 0, 2) for name in "qkv")
+        k, v = (np.repeat(one, shape.group, axis=0) for one in (k, v))
+        sums = np.zeros(q.shape, np.int64, like=q)
+        row_sums[...] = 0
+        for tile, (bi, bj) in enumerate(shape.tile_blocks):
+            rows, columns = (slice(b * block, (b + 1) * block) for b in (bi, bj))
+            z = integer_product(q[:, rows], k[:, columns].transpose(0, 2, 1))
+            scores[:, tile] = rescale(z, self.formats.shifts["z"])[1]
+            p = table[self.trace["t"][layer, :, tile]]
+            row_sums[:, bi] += p.sum(axis=-1, dtype=np.int32)
+            sums[:, rows] += integer_product(p, v[:, columns])
+        return sums
 
     def _feed_forward(self) -> None:
         trace = self.trace
@@ -164,15 +256,24 @@ class WitnessTensors:
             self.arrays[name] = trace[name]
             self._linear(name, trace["y2"])
         if self.config.is_llama:
-            table = self.inference.program.lookups[1].table.values.astype(np.int16)
-            activated = look_up(table, trace["g"])
-            self.arrays["activated"], self.arrays["h"] = activated, trace["h"]
-            products = activated.astype(np.int64) * trace["u"].astype(np.int64)
-            self._remainders("h", products, self.formats.shifts["h"])
+            self._gate()
         else:
             self.arrays["activated"] = trace["h"]
         self.arrays["m"] = trace["m"]
         self._linear("m", trace["h"])
+
+    def _gate(self) -> None:
+        g, u = self.trace["g"], self.trace["u"]
+        table = np.asarray(self.inference.activation.values.astype(np.int16), like=g)
+        activated = np.empty(g.shape, np.int16, like=g)
+
+        def layer(index: int) -> Any:
+            activated[index] = look_up(table, g[index])
+            products = activated[index].astype(np.int64) * u[index].astype(np.int64)
+            return rescale(products, self.formats.shifts["h"])[1]
+
+        remainders = self._by_layer(g, g.shape, layer)
+        self.arrays |= {"activated": activated, "h": self.trace["h"], "h.remainders": remainders}
 
     def _norms(self) -> None:
         out = self.trace.output
@@ -190,17 +291,34 @@ class WitnessTensors:
             limbs = norm_limbs(ss, sq.astype(np.int64), r.astype(np.int64))
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            x = self.arrays[f"x{suffix}"].astype(np.int64)
-            self._remainders(name, x * r.astype(np.int64)[..., None], 16)
+            self._scaling(name, self.arrays[f"x{suffix}"], r)
+
+    def _scaling(self, name: str, x: Any, r: Any) -> None:
+        def layer(index: int) -> Any:
+            scaled = x[index].astype(np.int64) * r[index].astype(np.int64)[..., None]
+            return rescale(scaled, NORM_SHIFT)[1]
+
+        self.arrays[f"{name}.remainders"] = self._by_layer(x, x.shape, layer)
 
     def _output(self) -> None:
         out = self.trace.output
         self.arrays["logits"] = out.logits
-        sums = integer_product(out.y, self.weights["output"][0])
+        sums = integer_product(out.y, np.asarray(self.weights["output"][0], like=out.y))
         if "b_output" in self.weights:
-            sums = sums + self.weights["b_output"][0]
-        self._remainders("logits", sums, self.formats.shifts["logits"])
+            sums = sums + np.asarray(self.weights["b_output"][0], like=sums)
+        self.arrays["logits.remainders"] = rescale(sums, self.formats.shifts["logits"])[1]
         logits = out.logits.astype(np.int32)
         at_chosen = np.take_along_axis(logits, out.chosen[:, None], axis=1)
-        before = np.arange(logits.shape[1])[None, :] < out.chosen[:, None]
-        self.arrays["logits.differences"] = at_chosen - logits - before
+        before = np.arange(logits.shape[1], like=logits)[None, :] < out.chosen[:, None]
+        self.arrays["logits.differences"] = (at_chosen - logits - before).astype(np.int32)
+
+
+def _packed(array: Any) -> Any:
+    """The array without gaps (NumPy's own function would not leave it where it is)."""
+    return array if array.flags.c_contiguous else array.copy()
+
+
+def _on_host(array: Any) -> np.ndarray:
+    """A copy on the host of what may be on a GPU."""
+    host: np.ndarray = array.get() if hasattr(array, "get") else array
+    return host

@@ -24,7 +24,7 @@ from typing import Any
 
 from zkbench.commitments.claims import AxisWeights, Value
 from zkbench.fields import Field
-from zkbench.kernels.contract import contract
+from zkbench.kernels.contract import contract, contract_rows
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.sumcheck import (
     Axis,
@@ -81,14 +81,17 @@ class MatMul:
     def prove(
         self, transcript: ProverTranscript, target: Target, x: Array, w: Array, claim: Value
     ) -> tuple[Value, Value]:
-        """Returns the claims on X and on W; ``claim`` is on A, one point an axis."""
+        """Returns the claims on X and on W; ``claim`` is on A, one point an axis.
+
+        W may lie on the host.
+        """
         _, at_rows, at_out = self.split(claim)
         rows, outer = axes_of(self.rows), axes_of(self.d_out)
         inner = prod(axes_of(self.d_in))
         row_weights = weights_at(target, self.field, at_rows, rows)
         out_weights = weights_at(target, self.field, at_out, outer)
         left = contract(target, self.field, x, self.layers, prod(rows), inner, row_weights)
-        right = contract(target, self.field, w, self.layers * inner, prod(outer), 1, out_weights)
+        right = contract_rows(target, self.field, w, self.layers * inner, prod(outer), out_weights)
         statement = ProductStatement(target, self.field, [left, right], self._axes(claim))
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("factors", values)

@@ -160,16 +160,13 @@ class EntrywiseProduct:
         return ()
 
     def prove(self, run: ProverRun) -> None:
-        tables = [run.target.to_device(self._lifted(run, name)) for name in self.factors]
+        tables = [run.tensors[name] for name in self.factors]
         claim = run.ledger.take_value(f"{self.y}.sum")
         self._book(run, self._protocol(run).prove(run.transcript, run.target, tables, claim))
 
     def verify(self, run: Run) -> None:
         claim = run.ledger.take_value(f"{self.y}.sum")
         self._book(run, self._protocol(run).verify(run.transcript, claim))
-
-    def _lifted(self, run: ProverRun, name: str) -> np.ndarray:
-        return run.field.lift(run.target.to_host(run.tensors[name]))
 
     def _protocol(self, run: Run) -> Hadamard:
         return Hadamard(run.field, self.shape)

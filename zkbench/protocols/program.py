@@ -36,6 +36,7 @@ from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.schemes import Scheme
 from zkbench.fields import Field
+from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
@@ -257,7 +258,7 @@ class Program:
         """Multiplicities, which need more bits, are a commitment of their own."""
         shapes = self.checks.counts
         witness = {
-            name: self._signed(target, tensors[name]) if name in self.unsigned else tensors[name]
+            name: centred(target, tensors[name]) if name in self.unsigned else tensors[name]
             for name in self.witness
         }
         numbers = {n: target.to_device(c) for n, c in zip(shapes, counts, strict=True)}
@@ -265,11 +266,6 @@ class Program:
             self._commit(transcript, target, "witness", witness, self.witness),
             self._commit(transcript, target, "counts", numbers, shapes),
         ]
-
-    def _signed(self, target: Target, array: Array) -> Array:
-        """Unsigned 16-bit integers less 2^15: the same bits but the highest."""
-        flipped = target.to_host(array) ^ np.uint16(1 << 15)
-        return target.to_device(flipped.view(np.int16))
 
     def _commit(
         self,

@@ -38,9 +38,9 @@ p. Hence sq^2 <= ss <= sq^2 + 2 sq, and what is committed is the only solution.
 A row has a proof unless sq or y leaves its range (quant/rms_norm.py): epsilon >= 4 keeps r in its own.
 
 Rounds: 3 log2 of the rows, log2 of the width. Sent: 16 elements besides. Soundness error: 3 / |E| a
-round, log2(rows) / |E| for rho, 1 / |E| for gamma. Prover, for each entry of x: two range checks, five
-passes that read it (one contraction, four rounds over squares, 2 word products and, after the first
-pass, 3 / 2^k more each), and a table of 2 bytes; for each row a few multiplications.
+round, log2(rows) / |E| for rho, 1 / |E| for gamma. Prover, for each entry of x: two range checks; five
+passes that read it, with 2 word products each (a contraction, three rounds over squares, the pass that
+stores their table, of 2 bytes an entry), and about 5 multiplications in all; little for each row.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeights, Claim, EqAxis, Value, VectorAxis
+from zkbench.commitments.claims import AxisWeights, Claim, Value
 from zkbench.fields import Field
-from zkbench.kernels.contract import contract, kernels
+from zkbench.kernels.contract import contract
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape, depth
 from zkbench.protocols.matmul import axes_of, weights_at
+from zkbench.protocols.norm_limbs import LIMBS, NormLimbs, Point, RMSNormWitness
 from zkbench.protocols.range_checks import RangeCheck, RangeChecks
 from zkbench.protocols.rescale import VALUE_BITS, Rescale
 from zkbench.protocols.square_sums import SquareStatement
@@ -67,31 +68,9 @@ from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
-Point = tuple[tuple[Element, ...], ...]
 Weighted = tuple[AxisWeights, Element]  # sum over entries of weights(entry) tensor(entry) = value
 
 MAX_WIDTH = 1 << 14
-LIMBS = (
-    *("sq_low", "r_low", "d_low", "d_high", "e_low", "e_high"),
-    *("m_low", "m_high", "f_low", "f_high"),
-)
-HIGHS = ("sq_high", "r_high")  # tensors of their own
-
-
-@dataclass(frozen=True)
-class RMSNormWitness:
-    """What the prover works with, flat on the target; shapes as in ``RMSNorm``.
-
-    inputs: int32 or int64; outputs: int16; remainders, limbs, sq_high, r_high: uint16; sums: ss, int64.
-    """
-
-    inputs: Array
-    outputs: Array
-    remainders: Array
-    limbs: Array
-    sq_high: Array
-    r_high: Array
-    sums: Array
 
 
 @dataclass(frozen=True)
@@ -134,11 +113,6 @@ class RMSNorm:
         return (*self.row_shape, self.width)
 
     @property
-    def log_scale(self) -> int:
-        """r = floor(2^log_scale / sq), and r < 2^log_scale."""
-        return 2 * self.value_bits - 1
-
-    @property
     def log_sums(self) -> int:
         """Honest sums of squares are below 2^log_sums, since sq is below the root of that."""
         return 3 * self.value_bits
@@ -165,6 +139,11 @@ class RMSNorm:
             RangeCheck("sq_high", 1 << (self.value_bits // 2), self.row_shape),
             RangeCheck("r_high", size // 2, self.row_shape),
         )
+
+    @property
+    def numbers(self) -> NormLimbs:
+        """Each row's sq, r, d, e, m, f."""
+        return NormLimbs(self.field, self.row_shape, self.value_bits)
 
     @property
     def rescale(self) -> Rescale:
@@ -241,11 +220,11 @@ class RMSNorm:
             columns,
             "integers",
         )
-        tables = [x, self._row_table(target, witness, {"r": 1})]
+        tables = [x, self.numbers.table(target, witness, {"r": 1})]
         statement = ProductStatement(target, self.field, tables, self._row_axes(at_rows))
         point, (value, _) = Sumcheck(self.field).prove(transcript, statement)
         at = tuple(split_point(point, self.row_shape))
-        rows = self._at_rows(target, witness, at)
+        rows = self.numbers.at(target, witness, at)
         sent = [value, rows["r_low"], rows["r_high"]]
         transcript.send("factors", sent)
         return self._scaling_claims(at, at_column, sent)
@@ -257,7 +236,7 @@ class RMSNorm:
         axes = self._row_axes(at_rows)
         point, final = Sumcheck(self.field).verify(transcript, scaled.value, axes)
         sent = transcript.receive("factors", 3)
-        product = sent[0] * self._joined(*sent[1:])
+        product = sent[0] * self.numbers.joined(*sent[1:])
         transcript.require_zero(final - product, "a norm's output is not its input times r")
         return self._scaling_claims(tuple(split_point(point, self.row_shape)), at_column, sent)
 
@@ -265,7 +244,7 @@ class RMSNorm:
         self, at: Point, at_column: tuple[Element, ...], sent: Sequence[Element]
     ) -> tuple[list[Claim], Weighted]:
         value, low, high = sent
-        claims = [self._on_limbs(at, "r_low", low), _on_rows(at, "r_high", high)]
+        claims = [self.numbers.claim(at, "r_low", low), self.numbers.claim(at, "r_high", high)]
         return claims, (AxisWeights.at((*at, at_column)), value)
 
     # Roots and inverses, at a random point of the rows.
@@ -276,31 +255,31 @@ class RMSNorm:
 
     def _sent_at_rho(self, target: Target, witness: RMSNormWitness, rho: Point) -> list[Element]:
         """ss, d, e, m, f, and both limbs of sq."""
-        rows = self._at_rows(target, witness, rho)
-        joined = [self._joined(rows[f"{name}_low"], rows[f"{name}_high"]) for name in "demf"]
+        rows = self.numbers.at(target, witness, rho)
+        joined = [self.numbers.joined(rows[f"{name}_low"], rows[f"{name}_high"]) for name in "demf"]
         return [rows["sums"], *joined, rows["sq_low"], rows["sq_high"]]
 
     def _claims_at_rho(self, rho: Point, sent: Sequence[Element]) -> list[Claim]:
         _, d, e, m, f, sq_low, sq_high = sent
         on_pairs = [
-            self._on_limbs(rho, name, value)
+            self.numbers.claim(rho, name, value)
             for name, value in zip("demf", (d, e, m, f), strict=True)
         ]
-        on_low = self._on_limbs(rho, "sq_low", sq_low)
-        return [*on_pairs, on_low, _on_rows(rho, "sq_high", sq_high)]
+        on_low = self.numbers.claim(rho, "sq_low", sq_low)
+        return [*on_pairs, on_low, self.numbers.claim(rho, "sq_high", sq_high)]
 
     def _check_at_rho(
         self, transcript: VerifierTranscript, rho: Point, sent: Sequence[Element]
     ) -> None:
         _, d, e, m, f, *limbs = sent
-        sq, real = self._joined(*limbs), indicator(self.row_shape, rho)
+        sq, real = self.numbers.joined(*limbs), indicator(self.row_shape, rho)
         transcript.require_zero(d + e - 2 * sq, "a norm's root is too small")
         transcript.require_zero(m + f - sq + real, "a norm's inverse is too small")
 
     def _roots_claim(self, rho: Point, sent: Sequence[Element], gamma: Element) -> Element:
         """sum over rows of eq(rho, row) (gamma r - sq) sq, as (1) and (3) want it."""
         ss, d, _, m, *_ = sent
-        scale = indicator(self.row_shape, rho) * (1 << self.log_scale)
+        scale = indicator(self.row_shape, rho) * (1 << (2 * self.value_bits - 1))
         return gamma * (scale - m) - (ss - d)
 
     def _prove_roots(
@@ -312,12 +291,12 @@ class RMSNorm:
         sent: Sequence[Element],
     ) -> list[Claim]:
         gamma = transcript.challenge("gamma")
-        left = self._row_table(target, witness, {"r": gamma, "sq": -1})
-        tables = [left, self._row_table(target, witness, {"sq": 1})]
+        left = self.numbers.table(target, witness, {"r": gamma, "sq": -1})
+        tables = [left, self.numbers.table(target, witness, {"sq": 1})]
         statement = ProductStatement(target, self.field, tables, self._row_axes(rho))
         point, _ = Sumcheck(self.field).prove(transcript, statement)
         at = tuple(split_point(point, self.row_shape))
-        rows = self._at_rows(target, witness, at)
+        rows = self.numbers.at(target, witness, at)
         limbs = [rows[name] for name in ("r_low", "r_high", "sq_low", "sq_high")]
         transcript.send("roots", limbs)
         return self._root_claims(at, limbs)
@@ -329,7 +308,7 @@ class RMSNorm:
         claim, axes = self._roots_claim(rho, sent, gamma), self._row_axes(rho)
         point, final = Sumcheck(self.field).verify(transcript, claim, axes)
         limbs = transcript.receive("roots", 4)
-        r, sq = self._joined(*limbs[:2]), self._joined(*limbs[2:])
+        r, sq = self.numbers.joined(*limbs[:2]), self.numbers.joined(*limbs[2:])
         transcript.require_zero(
             final - (gamma * r - sq) * sq, "a norm's root or its inverse is wrong"
         )
@@ -338,10 +317,10 @@ class RMSNorm:
     def _root_claims(self, at: Point, limbs: Sequence[Element]) -> list[Claim]:
         r_low, r_high, sq_low, sq_high = limbs
         return [
-            self._on_limbs(at, "r_low", r_low),
-            _on_rows(at, "r_high", r_high),
-            self._on_limbs(at, "sq_low", sq_low),
-            _on_rows(at, "sq_high", sq_high),
+            self.numbers.claim(at, "r_low", r_low),
+            self.numbers.claim(at, "r_high", r_high),
+            self.numbers.claim(at, "sq_low", sq_low),
+            self.numbers.claim(at, "sq_high", sq_high),
         ]
 
     # Sums of squares.
@@ -363,54 +342,6 @@ class RMSNorm:
         (value,) = transcript.receive("input", 1)
         transcript.require_zero(final - value * value, "a norm's sum of squares is wrong")
         return AxisWeights.at(split_point(point, self.shape)), value
-
-    # Limbs.
-
-    def _joined(self, low: Element, high: Element) -> Element:
-        return low + high * self._base
-
-    def _selection(self, coefficients: Mapping[str, Element]) -> list[Element]:
-        """Weights of the limbs: of one (``r_low``), or of all that a number has there (``r``)."""
-        weights: list[Element] = [self.field.element(0)] * len(LIMBS)
-        for name, coefficient in coefficients.items():
-            for limb, scale in ((name, 1), (f"{name}_low", 1), (f"{name}_high", self._base)):
-                if limb in LIMBS:
-                    weights[LIMBS.index(limb)] += coefficient * scale
-        return weights
-
-    @property
-    def _base(self) -> int:
-        return 1 << self.value_bits
-
-    def _on_limbs(self, at: Point, name: str, value: Element) -> Claim:
-        selection = VectorAxis(tuple(self._selection({name: 1})))
-        return Claim("limbs", AxisWeights((selection, *map(EqAxis, at))), value)
-
-    def _row_table(
-        self, target: Target, witness: RMSNormWitness, coefficients: Mapping[str, Element]
-    ) -> Array:
-        """The sum of these numbers of every row, each times its coefficient, as E words."""
-        field, rows = self.field, prod(self.row_shape)
-        weights = target.to_device(field.pack(self._selection(coefficients)))
-        table = _contract(target, field, witness.limbs, len(LIMBS), rows, weights)
-        for name, coefficient in coefficients.items():
-            one = target.to_device(field.pack([1]))
-            high = _contract(target, field, getattr(witness, f"{name}_high"), 1, rows, one)
-            scale = field.scalar(field.element(0) + coefficient * self._base)
-            target.map(kernels(field).add_scaled, rows, table, high, scale)
-        return table
-
-    def _at_rows(self, target: Target, witness: RMSNormWitness, at: Point) -> dict[str, Element]:
-        """The values of each limb, and of ss, at a point of the rows."""
-        field, rows = self.field, prod(self.row_shape)
-        weights = weights_at(target, field, at, self.row_shape)
-        found = {}
-        for name, count in (("limbs", len(LIMBS)), *((name, 1) for name in (*HIGHS, "sums"))):
-            tensor = getattr(witness, name)
-            totals = contract(target, field, tensor, count, rows, 1, weights, _kind(tensor))
-            found[name] = field.unpack(target.to_host(totals))
-        limbs = dict(zip(LIMBS, found.pop("limbs"), strict=True))
-        return limbs | {name: value for name, (value,) in found.items()}
 
     def _collect(
         self,
@@ -466,18 +397,3 @@ class RMSNorm:
         """Those of the whole protocol, where it is alone."""
         lookups = TLookup(self.field, self._checks.lookups).soundness_terms()
         return [*lookups, *self.soundness_terms()]
-
-
-def _on_rows(at: Point, name: str, value: Element) -> Claim:
-    return Claim(name, AxisWeights.at(at), value)
-
-
-def _kind(tensor: Array) -> str:
-    """For kernels/contract.py; witnesses that lie may be wide."""
-    return "small" if np.dtype(tensor.dtype).itemsize <= 2 else "integers"
-
-
-def _contract(
-    target: Target, field: Field, tensor: Array, length: int, inner: int, weights: Array
-) -> Array:
-    return contract(target, field, tensor, 1, length, inner, weights, _kind(tensor))

@@ -29,7 +29,12 @@ class RotaryTables:
 
     @classmethod
     def of(cls, positions: int, half: int, theta: float = 10000.0) -> RotaryTables:
-        """The tables of Su et al. (RoFormer, arXiv 2104.09864, section 3.2.2) for positions 0, 1, ..."""
+        """The tables of Su et al. (RoFormer, arXiv 2104.09864, section 3.2.2) for positions 0, 1, ...
+
+        Raises ValueError if theta is below 1.
+        """
+        if not 1 <= theta < float("inf"):
+            raise ValueError(f"the base of rotary angles must be a number from 1 on, not {theta}")
         return _tables(positions, half, theta)
 
 

@@ -105,7 +105,7 @@ class Exp:
     @property
     def entries(self) -> np.ndarray:
         """The entries that are not zero, and one that is: int32."""
-        return _exp_entries(self.log_delta, self.log_scale)
+        return exp_entries(self.log_delta, self.log_scale)
 
     @property
     def cutoff(self) -> int:
@@ -126,10 +126,13 @@ class Exp:
 
 
 @cache
-def _exp_entries(log_delta: int, log_scale: int) -> np.ndarray:
-    """In decimal arithmetic: the same digits on every machine, whatever its library's exp."""
+def exp_entries(log_delta: int, log_scale: int) -> np.ndarray:
+    """round(2^log_scale exp(-j 2^-log_delta)), halves up, for j up to the first zero: int32.
+
+    In decimal arithmetic: the same digits on every machine, whatever its library's exp.
+    """
     with localcontext(prec=40):
-        step, scale, half = Decimal(-1) / (1 << log_delta), Decimal(1 << log_scale), Decimal("0.5")
+        step, scale, half = -(Decimal(2) ** -log_delta), Decimal(1 << log_scale), Decimal("0.5")
         entries = [1 << log_scale]
         while entries[-1]:
             entries.append(int(scale * (step * len(entries)).exp() + half))

@@ -83,22 +83,22 @@ class IntegerAttention:
         scores, remainders = rescale(exact_product(flat_q, flat_k.T), self.score_shift)
         later = np.triu(np.ones(scores.shape, dtype=bool), 1)
         shifts = self._shifts(scores, later)
-        self._require(where, "a shift", shifts, _signed(2 * self.value_bits))
+        require(where, "a shift", shifts, signed(2 * self.value_bits))
         indices = shifts[:, None] - scores + self.table.mask * later
         used = ~later | self._same_block(later.shape)
-        self._require(where, "an index of exp", indices[used], (0, (1 << self.table.bits) - 1))
+        require(where, "an index of exp", indices[used], (0, (1 << self.table.bits) - 1))
         weights = np.where(used, self.table.values[indices * used], 0).astype(np.int64)
-        self._require(where, "the weight of a masked score", weights[later], (0, 0))
+        require(where, "the weight of a masked score", weights[later], (0, 0))
         sums = weights.sum(axis=1)
         scale, tolerance = 1 << self.table.log_scale, 1 << self.log_tolerance
-        self._require(where, "a row sum", sums, (scale - tolerance, scale + tolerance - 1))
+        require(where, "a row sum", sums, (scale - tolerance, scale + tolerance - 1))
         sums_of_values = weights.astype(np.float64) @ flat_v  # below 2^34, so exact
         outputs, rest = rescale(sums_of_values.astype(np.int64), self.table.log_scale)
-        self._require(where, "an output", outputs, _signed(self.value_bits))
+        require(where, "an output", outputs, signed(self.value_bits))
         rows = (self.shape.blocks, self.shape.block)
         return (
-            self._in_tiles(indices),
-            self._in_tiles(remainders),
+            in_tiles(self.shape, indices).astype(np.uint16),
+            in_tiles(self.shape, remainders),
             shifts.reshape(rows),
             sums.astype(np.int32).reshape(rows),
             outputs.astype(np.int16).reshape(q.shape),
@@ -109,22 +109,6 @@ class IntegerAttention:
         blocks = np.arange(shape[0]) // self.shape.block
         same: NDArray = blocks[:, None] == blocks[None, :]
         return same
-
-    def _in_tiles(self, square: NDArray) -> NDArray:
-        """positions x positions -> tiles x B x B."""
-        n, block = self.shape.blocks, self.shape.block
-        tiled = square.reshape(n, block, n, block).swapaxes(1, 2)
-        rows, columns = map(list, zip(*self.shape.tile_blocks, strict=True))
-        return tiled[rows, columns].astype(np.uint16)
-
-    @staticmethod
-    def _require(where: str, what: str, values: NDArray, limits: tuple[int, int]) -> None:
-        low, high = limits
-        if values.size and (values.min() < low or values.max() > high):
-            worst = values.min() if values.min() < low else values.max()
-            raise QuantisationError(
-                f"{where}: {what} is {worst}, outside [{low}, {high}]; recalibrate or widen"
-            )
 
     # Shifts: by bisection, since a row sum never grows with its shift.
 
@@ -169,5 +153,24 @@ class IntegerAttention:
         return sums
 
 
-def _signed(bits: int) -> tuple[int, int]:
+def in_tiles(shape: AttentionShape, square: NDArray) -> NDArray:
+    """positions x positions -> tiles x B x B."""
+    tiled = square.reshape(shape.blocks, shape.block, shape.blocks, shape.block).swapaxes(1, 2)
+    rows, columns = map(list, zip(*shape.tile_blocks, strict=True))
+    tiles: NDArray = tiled[rows, columns]
+    return tiles
+
+
+def require(where: str, what: str, values: NDArray, limits: tuple[int, int]) -> None:
+    """Raise QuantisationError unless all values lie within the limits, both included."""
+    low, high = limits
+    if values.size and (values.min() < low or values.max() > high):
+        worst = values.min() if values.min() < low else values.max()
+        raise QuantisationError(
+            f"{where}: {what} is {worst}, outside [{low}, {high}]; recalibrate or widen"
+        )
+
+
+def signed(bits: int) -> tuple[int, int]:
+    """The least and the largest signed integer of so many bits."""
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1

@@ -5,6 +5,7 @@ headroom below 16 bits, within what the operators allow: one shift for all layer
 one table for all layers of an activation function, one unit for all scores, and weights of 16 bits.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ MIN_SHIFT = 10  # below, one layer's large weights would cost all layers too man
 _LIMIT = FixedPoint(VALUE_BITS, 0).max
 _BIAS_LIMIT = FixedPoint(ACCUMULATOR_BITS - 1, 0).max
 _LOG_ROW_LENGTH = 20  # rows of x up to 2^20: their inverses r keep 11 bits
+_LOG_TOLERANCE = 6
 _ENOUGH_BITS = 2  # of a typical value, beside its sign
 
 Tokens = NDArray[np.int64]
@@ -51,13 +53,16 @@ class CalibrationOptions:
     """headroom_bits: other texts may reach values 2^headroom_bits times as large.
 
     score_bits: t counts units of 2^-score_bits nats; None takes the finest for which ranges fit.
-    row_bits, tolerance: of the softmax's rows; see `LanguageFormats`.
+    row_bits, tolerance: of the softmax's rows; see `LanguageFormats`. A tolerance of None is the
+        sum's 64th part, or the next power of two from what `sure_tolerance` gives for rows of
+        `row_length` where that is more: a range check's size.
     """
 
     headroom_bits: int = 1
     score_bits: int | None = None
     row_bits: int = 15
-    tolerance: int = 512
+    tolerance: int | None = None
+    row_length: int = DEFAULT_WINDOW
 
     def __post_init__(self) -> None:
         if not is_integer(self.headroom_bits) or not 0 <= self.headroom_bits <= 14:
@@ -92,6 +97,17 @@ def choose_formats(
 ) -> LanguageFormats:
     """The formats that fit these ranges; see the head of this file."""
     return _Choice(config, ranges, options).formats()
+
+
+def sure_tolerance(score_bits: int, row_bits: int, row_length: int) -> int:
+    """A tolerance that some shift meets in every row of so many scores, whatever they are.
+
+    One more unit of the shift takes a sum A to A e^-delta, and rounding by at most row_length
+    further; of the sums on both sides of 2^row_bits the nearer misses it by half of their distance.
+    """
+    factor = math.exp(2.0**-score_bits)
+    distance = (1 << row_bits) * (factor - 1) + factor * row_length
+    return math.ceil(distance / 2)
 
 
 def narrow_tensors(ranges: LanguageRanges, formats: LanguageFormats) -> list[str]:
@@ -140,8 +156,15 @@ class _Choice:
             epsilon=self._epsilon(),
             score_bits=score_bits,
             row_bits=self.options.row_bits,
-            tolerance=self.options.tolerance,
+            tolerance=self._tolerance(score_bits),
         )
+
+    def _tolerance(self, score_bits: int) -> int:
+        options = self.options
+        if options.tolerance is not None:
+            return options.tolerance
+        sure = sure_tolerance(score_bits, options.row_bits, options.row_length)
+        return max((1 << options.row_bits) >> _LOG_TOLERANCE, 1 << (sure - 1).bit_length())
 
     def _residual_bits(self) -> int:
         """So that typical rows keep r precise, and no value comes near the limit."""

@@ -17,7 +17,7 @@ class RMSNormTrace:
     """One forward pass; x has the shape (layers, *rows, width).
 
     outputs, remainders: as x; sums, sq_high, r_high: layers x *rows; limbs: 10 of these, in the order of
-    ``LIMBS`` of protocols/rmsnorm.py.
+    ``LIMBS`` of protocols/norm_limbs.py.
     """
 
     outputs: NDArray[np.int16]

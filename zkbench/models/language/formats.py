@@ -44,6 +44,11 @@ def linear_names(config: LanguageModelConfig) -> tuple[str, ...]:
     return LLAMA_MATRICES if config.is_llama else OPT_MATRICES
 
 
+_BOUNDS = {"score_bits": (1, 11), "row_bits": (8, 20), "tolerance": (1, (1 << 15) - 1)}
+# 2^30 times an int16 is far from wrapping in int64, and caught as too large for the stream.
+_MAX_RESIDUAL_SHIFT = 30
+
+
 def shift_names(config: LanguageModelConfig) -> tuple[str, ...]:
     """The operators that rescale, each named after the tensor that it makes."""
     gated = ("h",) if config.is_llama else ()
@@ -85,16 +90,15 @@ class LanguageFormats:
     tolerance: int = 512
 
     def __post_init__(self) -> None:
+        for name in ("residual", "embedding", "logits", "epsilon", *_BOUNDS):
+            if not is_integer(getattr(self, name)):
+                raise UnusableInput(f"{name} is {getattr(self, name)!r}; it must be an integer")
         for name, shift in self.shifts.items():
             if not is_integer(shift) or not 1 <= shift <= MAX_SHIFT:
                 raise UnusableInput(f"the shift of {name} is {shift!r}; it must be in [1, 16]")
         if not 4 <= self.epsilon < 1 << 62:  # r = 2^31 / sq is below 2^31 from sq = 2 on
             raise UnusableInput(f"epsilon is {self.epsilon}; it must be in [4, 2^62)")
-        for name, low, high in (
-            ("score_bits", 1, 11),
-            ("row_bits", 8, 20),
-            ("tolerance", 1, 1 << 15),
-        ):
+        for name, (low, high) in _BOUNDS.items():
             if not low <= getattr(self, name) <= high:
                 raise UnusableInput(
                     f"{name} is {getattr(self, name)}; it must be in [{low}, {high}]"
@@ -140,17 +144,24 @@ class LanguageFormats:
                 raise UnusableInput(f"the number formats of layer {layer} do not fit together")
         if (self.positions is None) != config.is_llama:
             raise UnusableInput("the number formats have positions for another family")
+        if config.norm_first and not self._is_residual(self.embedding, self.positions):
+            raise UnusableInput(
+                "the number formats of the embedding do not fit the residual stream"
+            )
 
     def _fits(self, config: LanguageModelConfig, bits: Mapping[str, int]) -> bool:
         """Whether the products' fraction bits are what their rescaling takes and leaves."""
         fits = bits["q"] + bits["k"] == self.shifts["z"] + self.score_bits
         fits &= bits["v"] + self.row_bits == bits["a"] + self.shifts["a"]
-        fits &= max(bits["o"], bits["m"]) <= self.residual
+        fits &= self._is_residual(bits["o"], bits["m"])
         if config.is_llama:
             fits &= bits["g"] == self.layers[0]["g"]
             return fits and bits["g"] + bits["u"] == bits["h"] + self.shifts["h"]
         shared = config.activation != "relu"
         return fits and bits["f"] == bits["h"] and (not shared or bits["f"] == self.layers[0]["f"])
+
+    def _is_residual(self, *bits: int | None) -> bool:
+        return all(0 <= self.residual - b <= _MAX_RESIDUAL_SHIFT for b in bits if b is not None)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

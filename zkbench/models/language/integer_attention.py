@@ -11,6 +11,7 @@ to 2^row_bits. Only tiles (bi, bj) of B x B positions with bj <= bi exist, in th
 (1, 0), (1, 1), (2, 0), ...
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def _first_at_most(sums: Sums, limits: Int64s, guess: Int64s) -> Int64s:
 def _guess(gaps: Int64s, table: Int32s) -> Int64s:
     """About where the sum is right: the logarithm of the sum at e = 0, in units of t."""
     ratio = table[gaps].sum(axis=-1, dtype=np.int64) / float(table[0])
-    unit = 1 / np.log(float(table[0]) / float(table[1]))
+    unit = int((table <= float(table[0]) * math.exp(-1)).argmax())  # units in one nat
     return np.ceil(np.log(np.maximum(ratio, 1)) * unit).astype(np.int64)
 
 

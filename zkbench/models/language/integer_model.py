@@ -108,7 +108,7 @@ class IntegerLanguageModel:
         for index, found, following in self.run_layers(context, stream):
             stack.add(index, found)
             stream = following
-        output = self.output(stream[asked])
+        output = self.output(stream[np.asarray(asked, like=stream)])
         return LanguageTrace(padded, len(given), context.block, asked, stack.tensors, output)
 
     def logits(self, tokens: ArrayLike) -> Int16s:
@@ -136,7 +136,8 @@ class IntegerLanguageModel:
         """x_0 = 2^c E[token] + 2^c' P[position], S x D (without leading norms: E + P)."""
         formats = self.formats
         scaled = self.config.norm_first
-        x = self.tensor("embedding")[tokens].astype(np.int64)
+        table = self.tensor("embedding")
+        x = table[np.asarray(tokens, like=table)].astype(np.int64)
         x = x << formats.embedding_shift if scaled else x
         if self.config.is_llama:
             return x
@@ -156,6 +157,25 @@ class IntegerLanguageModel:
         check_accumulators(accumulators, "the output layer")
         logits = rescaled(accumulators, self.formats.shifts["logits"], "logits of the output layer")
         return OutputTrace(y, ss, sq, r, logits, logits.argmax(axis=-1).astype(np.int64))
+
+    def norm_inputs(self, trace: LanguageTrace) -> Iterator[tuple[Int64s, Int64s]]:
+        """What the first and the second norm of each layer read (S x D), from a trace.
+
+        With leading norms this is the residual stream, which no trace holds; the last norm's input
+        is the second's of the last layer plus 2^e m. Without, it is 2^c o and 2^e m.
+        """
+        x = self.embed(trace.tokens)
+        for layer in range(self.config.layers):
+            o, m = (self._shifted_left(trace, layer, name) for name in ("o", "m"))
+            if self.config.norm_first:
+                yield x, x + o
+                x = x + o + m
+            else:
+                yield o, m
+
+    def _shifted_left(self, trace: LanguageTrace, layer: int, name: str) -> Int64s:
+        shifted: Int64s = trace[name][layer].astype(np.int64)
+        return shifted << self.formats.residual_shift(layer, name)
 
     def float_logits(self, logits: Int16s) -> NDArray[np.float64]:
         """The real numbers that the logits stand for."""

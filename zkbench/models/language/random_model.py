@@ -20,15 +20,17 @@ from zkbench.models.language.float_model import FloatLanguageModel
 from zkbench.models.language.formats import NORM_BITS, LanguageFormats
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_tensors import described_tensors
+from zkbench.quant.formats import QuantisationError
 from zkbench.quant.language_calibration import CalibrationOptions, choose_formats
 from zkbench.quant.language_ranges import LanguageRanges, measure_ranges
 
-MEASURED_LAYERS = 2
 MEASURED_VOCAB = 1024
 MEASURED_TOKENS = 64
 HEADROOM_BITS = 2
+ROW_LENGTH = 2048  # the length at which costs are measured
 
 _CHUNK = 1 << 22
+_MARGIN = 1.25
 _BIAS = 0.1  # the largest of `RandomWeights`
 
 
@@ -36,7 +38,7 @@ def random_integer_model(
     config: LanguageModelConfig, seed: int = 0, options: CalibrationOptions | None = None
 ) -> IntegerLanguageModel:
     """The model of that architecture and seed; each tensor is drawn when it is asked for."""
-    chosen = options or CalibrationOptions(headroom_bits=HEADROOM_BITS)
+    chosen = options or CalibrationOptions(headroom_bits=HEADROOM_BITS, row_length=ROW_LENGTH)
     formats = random_formats(config, seed, chosen)
     return IntegerLanguageModel(config, formats, RandomIntegerTensors(config, formats, seed))
 
@@ -45,12 +47,13 @@ def random_formats(
     config: LanguageModelConfig, seed: int, options: CalibrationOptions
 ) -> LanguageFormats:
     """Formats from the first layers and a part of the vocabulary, the last of them repeated."""
-    layers = min(config.layers, MEASURED_LAYERS)
+    # Without leading norms, the first layer's input is none, unlike the others'.
+    layers = min(config.layers, 1 if config.norm_first else 2)
     part = replace(config, layers=layers, vocab=min(config.vocab, MEASURED_VOCAB))
     tokens = np.random.default_rng(seed).integers(0, part.vocab, (1, _positions(config)))
     weights = RandomWeights(part, seed, depth=config.layers)
     ranges = measure_ranges(FloatLanguageModel(weights, np.float32), tokens)
-    found = choose_formats(part, _deeper(ranges, config, layers), options)
+    found = choose_formats(part, _of_all_layers(ranges, config, layers), options)
     repeated = [found.layers[min(layer, layers - 1)] for layer in range(config.layers)]
     return replace(found, layers=tuple(repeated))
 
@@ -117,8 +120,10 @@ class RandomIntegerTensors:
         """Uniform integers in [-bound, bound], up to 2^-16 of their probability."""
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         generator = np.random.Generator(np.random.SFC64(int.from_bytes(digest, "little")))
-        if bound >= 1 << 15:
+        if name.endswith(".bias"):
             return generator.integers(-bound, bound, shape, endpoint=True)
+        if bound >= 1 << 15:
+            raise QuantisationError(f"random tensor {name} reaches {bound} and exceeds 16 bits")
         values = np.empty(math.prod(shape), dtype=np.int16)
         for begin in range(0, len(values), _CHUNK):
             chunk = values[begin : begin + _CHUNK]
@@ -133,9 +138,18 @@ def _positions(config: LanguageModelConfig) -> int:
     return min(MEASURED_TOKENS, config.max_positions)
 
 
-def _deeper(ranges: LanguageRanges, config: LanguageModelConfig, layers: int) -> LanguageRanges:
-    """The ranges with a residual stream to which all layers have added, not only the first."""
-    if not config.norm_first:
-        return ranges
-    growth = math.sqrt(config.layers / layers)
-    return replace(ranges, row_norms=growth * ranges.row_norms, residual=growth * ranges.residual)
+def _of_all_layers(
+    ranges: LanguageRanges, config: LanguageModelConfig, layers: int
+) -> LanguageRanges:
+    """The ranges with a residual stream to which all layers have added, and weights with a margin
+    for what is larger in the layers that were not measured."""
+    weights = {key: _MARGIN * largest for key, largest in ranges.weights.items()}
+    growth = math.sqrt(config.layers / layers) if config.norm_first else 1.0
+    return replace(
+        ranges,
+        weights=weights,
+        embedding=_MARGIN * ranges.embedding,
+        positions=_MARGIN * ranges.positions,
+        row_norms=growth * ranges.row_norms,
+        residual=growth * ranges.residual,
+    )

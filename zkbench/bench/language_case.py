@@ -1,0 +1,263 @@
+"""Benchmark of a language model: from a public prompt to the token behind it, nothing left out.
+
+The statement is about a committed model. The verifying process commits to a shipped model anew, and
+accepts no other root and no other number formats. A model with random weights stands for a checkpoint
+of its shape; to commit to 13 billion weights anew would cost the verifier more than the prover. So the
+root and the formats of random models come with the proof, as a model's owner would have published them
+before, and what is shown is: the model behind this root continues this prompt with this token.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from zkbench.bench.commitment_case import make_scheme
+from zkbench.bench.language_models import (
+    config_of,
+    integer_model,
+    measured_models,
+    padded,
+    prompt,
+)
+from zkbench.bench.memory import HostMemoryPeak
+from zkbench.bench.plain_forward import plain_forward
+from zkbench.bench.protocol_case import Limits, read_params
+from zkbench.bench.registry import register
+from zkbench.bench.sampling import timed
+from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.interleaved import ProverData
+from zkbench.errors import UnusableInput
+from zkbench.kernels.launch import target as find_target
+from zkbench.models.language.config import LanguageModelConfig
+from zkbench.models.language.formats import LanguageFormats
+from zkbench.models.language.shipped import SHIPPED
+from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
+from zkbench.proof import Proof, ProofRejected, canonical_json
+from zkbench.protocols.language_inference import LanguageInference, model_shapes
+from zkbench.protocols.language_witness import (
+    StackedModel,
+    WitnessTensors,
+    model_arrays,
+    model_tensors,
+)
+from zkbench.security import total_bits
+from zkbench.transcript import ProverTranscript, VerifierTranscript
+
+_LENGTH_BYTES = 4
+_WARM_BELOW_S = 10.0  # of a commitment that takes longer, compiling kernels is a small part
+
+
+@dataclass(frozen=True)
+class Public:
+    """What the verifier is told besides the parameters: the model's commitment, and the answer."""
+
+    root: bytes
+    formats: LanguageFormats
+    chosen: int
+
+    def to_bytes(self) -> bytes:
+        told = {"chosen": self.chosen, "formats": self.formats.to_dict(), "root": self.root.hex()}
+        return canonical_json(told)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, config: LanguageModelConfig) -> Public:
+        """Raises ProofRejected for anything but `to_bytes`'s result for a model of this shape."""
+        try:
+            told = json.loads(data)
+            formats = LanguageFormats.from_dict(told["formats"])
+            formats.check(config)
+            read = cls(bytes.fromhex(told["root"]), formats, told["chosen"])
+            fits = len(read.root) == 32 and type(read.chosen) is int
+            fits = fits and 0 <= read.chosen < config.vocab and read.to_bytes() == data
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ProofRejected("the model's commitment or the token is malformed") from error
+        if not fits:
+            raise ProofRejected("the model's commitment or the token is malformed")
+        return read
+
+
+@register("language")
+class LanguageCase:
+    """``model``: a shipped model, or a published shape with random weights (see `language_models`).
+
+    ``positions``: length of the prompt; a value is one of its tokens. ``scheme`` and ``johnson`` are
+    those of the benchmark `commitment`. ``prove`` returns what the verifier is told and then the proof;
+    ``proof_bytes`` counts the proof alone.
+    """
+
+    benchmark = "language"
+
+    def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
+        limits: Limits = {"model": measured_models(), "positions": (1, 1 << 14)}
+        limits = {**limits, "scheme": ("whir", "ligero"), "johnson": (0, 1)}
+        self.params = read_params(self.benchmark, params, limits)
+        self.scheme = make_scheme(self.params["scheme"], self.params["johnson"])
+        self.name, self.values = self.params["model"], self.params["positions"]
+        self.target, self.seed, self.field = target, seed, self.scheme.field.name
+        self.config = config_of(self.name)
+        if self.values > self.config.max_positions:
+            raise UnusableInput(
+                f"language: {self.name} has {self.config.max_positions} positions, not {self.values}"
+            )
+        self._expected: tuple[bytes, LanguageFormats] | None = None
+
+    # The prover's side.
+
+    def setup(self) -> None:
+        """Make the model and commit to it; what that took goes into ``extra``."""
+        self.where = find_target(self.target)
+        self.tokens = prompt(self.name, self.values, self.seed)
+        place, drawn = place_on(self.where), integer_model(self.name, self.seed)
+        weight_bytes = 2 * _entries(model_shapes(self.config))
+        self.on_host = weights_stay_on_host(self.where, weight_bytes)
+        self.weights = model_arrays(drawn, np.asarray if self.on_host else place)
+        if self.on_host:
+            pin(self.where, self.weights)
+        self.model = StackedModel(drawn, self.weights, place)
+        fit_workspace(self.where)
+        self._commit()
+        self.where.reset_memory_peak()
+
+    def _commit(self) -> None:
+        """From weights in the host's memory to a root: cold, and, if that is soon done, again."""
+        with HostMemoryPeak() as host:
+            cold, _ = timed(self._commit_once)
+            warm = cold if cold > _WARM_BELOW_S else timed(self._commit_once)[0]
+        self.committing = {
+            "commit_s": warm,
+            "cold_commit_s": cold,
+            "commit_host_peak_bytes": host.bytes,
+            "commit_device_peak_bytes": self.where.memory_peak(),
+        }
+
+    def _commit_once(self) -> None:
+        self.data: ProverData | None = None  # so that two are never held
+        shapes = model_shapes(self.config)
+        field = self.scheme.field
+        self.tensors = model_tensors(self.where, field, self.weights, self.on_host)
+        committed = {name: self.tensors[name] for name in shapes}
+        self.data = self.scheme.commit(self.where, committed, shapes)
+        self.where.synchronise()
+
+    def prove(self, timer: PhaseTimer) -> bytes:
+        assert self.data is not None
+        with timer.phase("witness"):
+            trace = self.model.forward(self.tokens)
+            (chosen,) = trace.output.chosen.tolist()
+            public = Public(self.data.commitment.root, self.model.formats, chosen)
+            self.inference = self._inference(public)
+            witness = WitnessTensors(self.inference, self.weights, trace).to_target(self.where)
+            fit_workspace(self.where)
+        transcript = ProverTranscript(self.scheme.field, self.header)
+        self._bind(transcript, public)
+        tensors = {**self.tensors, **witness}
+        self.inference.program.prove(transcript, self.where, self.data, tensors, timer)
+        told = public.to_bytes()
+        return len(told).to_bytes(_LENGTH_BYTES, "little") + told + transcript.finish()
+
+    def proof_bytes(self, returned: bytes) -> int:
+        """Size of the proof itself."""
+        return len(self._split(returned)[1])
+
+    # Both sides.
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """It names the model and the prompt, by parameters and seed, and the protocol."""
+        return {
+            "benchmark": self.benchmark,
+            "commitment": self.scheme.to_json(),
+            "params": self.params,
+            "seed": self.seed,
+            "version": 1,
+        }
+
+    def _bind(self, transcript: Any, public: Public) -> None:
+        """All public data goes in first: nothing of it can be chosen after a challenge is known."""
+        transcript.bind("model", self.config.to_dict())
+        transcript.bind("prompt", self.tokens.tolist())
+        transcript.bind("public", json.loads(public.to_bytes()))
+
+    def _inference(self, public: Public) -> LanguageInference:
+        tokens, block = padded(self.tokens)
+        last, chosen = np.array([self.values - 1]), np.array([public.chosen])
+        return LanguageInference(
+            self.scheme, self.config, public.formats, tokens, last, chosen, block
+        )
+
+    def _split(self, returned: bytes) -> tuple[bytes, bytes]:
+        """(what the verifier is told, proof)."""
+        start = _LENGTH_BYTES + int.from_bytes(returned[:_LENGTH_BYTES], "little")
+        return returned[_LENGTH_BYTES:start], returned[start:]
+
+    # The verifier's side.
+
+    def setup_verifier(self) -> None:
+        """Make the prompt; commit to a shipped model."""
+        self.tokens = prompt(self.name, self.values, self.seed)
+        if self.name not in SHIPPED:
+            return
+        model, shapes = integer_model(self.name, self.seed), model_shapes(self.config)
+        where = find_target("cpu")
+        tensors = {name: where.to_device(array) for name, array in model_arrays(model).items()}
+        data = self.scheme.commit(where, tensors, shapes)
+        self._expected = data.commitment.root, model.formats
+
+    def verify(self, returned: bytes) -> None:
+        told, proof = self._split(returned)
+        public = Public.from_bytes(told, self.config)
+        if self._expected not in (None, (public.root, public.formats)):
+            raise ProofRejected("the proof is about another model")
+        parsed = Proof.from_bytes(proof)
+        if parsed.header != self.header:
+            raise ProofRejected("the proof is of another statement")
+        try:
+            inference = self._inference(public)
+        except UnusableInput as error:
+            raise ProofRejected(f"the model cannot be proven: {error}") from error
+        transcript = VerifierTranscript(self.scheme.field, parsed)
+        self._bind(transcript, public)
+        model = self.scheme.commitment(public.root, model_shapes(self.config))
+        inference.program.verify(transcript, model)
+        transcript.finish()
+
+    # What the record says besides times and bytes.
+
+    def soundness_bits(self) -> float:
+        return total_bits(self.inference.program.soundness_terms())
+
+    def extra(self) -> dict[str, Any]:
+        """The commitment to the weights, the proof's sizes, and a plain forward pass beside it."""
+        weights = self.committing | {"weights": _entries(model_shapes(self.config))}
+        fit_workspace(self.where)
+        forward = plain_forward(self.name, self.config, self.tokens, self.target)
+        return weights | self._sizes() | forward
+
+    def _sizes(self) -> dict[str, int]:
+        """Values that a proof commits to, and values that it looks up in tables of either kind."""
+        program = self.inference.program
+        pushed = [lookup.pushed_shapes(self.scheme.field) for lookup in program.lookups]
+        committed = [program.witness, program.checks.counts, *pushed]
+        checks = program.checks.checks
+        outputs = [shape for lookup in program.lookups for _, _, shape in lookup.outputs]
+        return {
+            "committed_values": sum(map(_entries, committed)),
+            "range_checks": sum(prod(check.shape) for check in checks),
+            "table_lookups": sum(map(prod, outputs)),
+        }
+
+    def synchronise(self) -> None:
+        self.where.synchronise()
+
+    def device_memory_peak(self) -> int | None:
+        peak: int | None = self.where.memory_peak()
+        return peak
+
+
+def _entries(shapes: Any) -> int:
+    return sum(map(prod, shapes.values()))
