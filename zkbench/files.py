@@ -3,14 +3,15 @@
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from zkbench.errors import UnusableInput
 
 PathLike = str | os.PathLike[str]
+Content = bytes | Callable[[IO[bytes]], None]  # bytes, or what writes them, piece by piece
 
 
 def read_bytes(path: PathLike) -> bytes:
@@ -42,7 +43,7 @@ class NewFile:
     """What a file shall hold; `mode`: its permissions, from which the umask takes away."""
 
     path: PathLike
-    data: bytes
+    data: Content
     mode: int = 0o666
 
     @property
@@ -68,7 +69,7 @@ def write_together(files: Sequence[NewFile]) -> None:
     try:
         for file in files:
             if file.is_special:
-                _naming(file.path, Path(file.path).write_bytes, file.data)
+                _naming(file.path, _write_directly, file)
             else:
                 aside.append(_naming(file.path, _write_aside, file))
         for source, path in aside:
@@ -107,6 +108,18 @@ def _naming(path: PathLike, write: Any, *args: Any) -> Any:
         raise _unwritable(path, error.strerror or str(error)) from error
 
 
+def _write_directly(file: NewFile) -> None:
+    with open(file.path, "wb") as stream:
+        _write_content(stream, file.data)
+
+
+def _write_content(stream: IO[bytes], content: Content) -> None:
+    if isinstance(content, bytes):
+        stream.write(content)
+    else:
+        content(stream)
+
+
 def _write_aside(file: NewFile) -> tuple[Path, Path]:
     """(the new file beside the one it will replace, that one)."""
     path = Path(os.path.realpath(file.path))
@@ -114,7 +127,7 @@ def _write_aside(file: NewFile) -> tuple[Path, Path]:
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with open(os.open(aside, flags, file.mode), "wb") as stream:
-            stream.write(file.data)
+            _write_content(stream, file.data)
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException:

@@ -1,27 +1,23 @@
-"""The public side of an inference proof: the model's commitment, and the statement."""
+"""The public side of a perceptron's inference: the model's commitment, and the statement."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from blake3 import blake3
 
 from zkbench import schemas
+from zkbench.binding import digest_of
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.schemes import Scheme, scheme_from_json
-from zkbench.errors import UnusableInput
-from zkbench.proof import canonical_json
+from zkbench.errors import UnusableInput, malformed
 from zkbench.protocols.mlp_inference import MlpInference
 from zkbench.quant.formats import FixedPoint
 
-
-def _digest(value: Any) -> str:
-    return blake3(canonical_json(value)).hexdigest()
+MAX_BATCH = 1 << 20  # the statement's schema has it, too
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class ModelCommitment:
     @property
     def digest(self) -> str:
         """Identity of the model: a hash of everything in ``to_json``."""
-        return _digest(self.to_json())
+        return digest_of(self.to_json())
 
     def protocol(self, batch: int) -> MlpInference:
         """The proof of an inference of this model on a batch."""
@@ -69,23 +65,13 @@ class ModelCommitment:
         if len(data["formats"]) != len(data["dims"]) - 1:
             raise UnusableInput(f"{what} needs one number format a layer")
         return cls(
-            scheme_from_json(data["scheme"], _prefixed(what)),
+            scheme_from_json(data["scheme"], malformed(what)),
             bytes.fromhex(data["root"]),
             tuple(data["dims"]),
             data["shift"],
             FixedPoint(**data["input_format"]),
             tuple(FixedPoint(**entry) for entry in data["formats"]),
         )
-
-
-def _prefixed(what: str) -> Any:
-    """An exception factory whose messages begin with the file's name."""
-
-    def make(reason: str) -> UnusableInput:
-        return UnusableInput(f"{what} is malformed: {reason}")
-
-    make_error: Callable[[str], UnusableInput] = make
-    return make_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +97,7 @@ class Statement:
 
     @property
     def digest(self) -> str:
-        return _digest(self.to_json())
+        return digest_of(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         words = self.inputs.astype("<i2").tobytes()

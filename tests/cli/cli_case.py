@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,69 @@ def _flags(defaults: dict[str, object], options: dict[str, object]) -> list[obje
         flag = f"--{name.replace('_', '-')}"
         flags += [flag] if value is True else [flag, value]
     return flags
+
+
+def assign(*path: object):
+    """An edit that sets the entry at ``path[:-1]`` to ``path[-1]``."""
+
+    def edit(value):
+        for key in path[:-2]:
+            value = value[key]
+        value[path[-2]] = path[-1]
+
+    return edit
+
+
+def places(value: object, path: tuple = ()):
+    """The paths of all values inside a JSON value, at any depth."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*path, key))
+
+
+WRONG_VALUES = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    8.0,
+    10**30,
+    10**400,
+    "",
+    "x",
+    "0" * 64,
+    [],
+    {},
+    [[]],
+]
+
+
+def every_wrong_value(path: Path, verify) -> set[int]:
+    """Exit codes of ``verify()`` with every value of a JSON file replaced by every wrong one.
+
+    All are refusals or rejections, in one line.
+    """
+    original, codes = json.loads(path.read_text()), set()
+    for place in places(original):
+        for wrong in WRONG_VALUES:
+            value = copy.deepcopy(original)
+            assign(*place, wrong)(value)
+            if json.dumps(value) == json.dumps(original):
+                continue
+            path.write_text(json.dumps(value))
+            done = verify()
+            codes.add(done.code)
+            assert done.code in (1, 2), (place, wrong, done)
+            if done.code == 2:
+                refused(done, path.name)
+            else:
+                assert done.out.startswith("rejected: "), (place, wrong, done)
+    path.write_text(json.dumps(original))
+    return codes
 
 
 def refused(outcome: Outcome, *words: str) -> None:

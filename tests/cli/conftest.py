@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases.checkpoints import CONFIGS, write_checkpoint
 from cli_case import BATCH, DIMS, write_model, zkbench
+from language_cli_case import PROMPT
 
 from zkbench.models.tensor_files import write_npy
 
@@ -53,3 +55,28 @@ def edit(files):
         path.write_text(json.dumps(value))
 
     return change
+
+
+@pytest.fixture(scope="session")
+def made_languages(tmp_path_factory) -> Path:
+    """A tiny checkpoint of each family, committed to and proven. Not to be written to."""
+    folder = tmp_path_factory.mktemp("languages")
+    (folder / "text.txt").write_text("A proof convinces; a test only persuades. " * 20)
+    for family, config in CONFIGS.items():
+        weights, model = write_checkpoint(folder / family, config), folder / f"m-{family}"
+        source = ("--model", family, "--weights", weights, "--calibration", folder / "text.txt")
+        done = zkbench("commit", *source, "--out", model)
+        assert done.code == 0, done.err
+        out = ("--out", folder / f"{family}.proof", "--statement", folder / f"{family}.json")
+        done = zkbench("prove", "--model", model, "--prompt", PROMPT, *out)
+        assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture
+def languages(made_languages, tmp_path, monkeypatch) -> Path:
+    """A copy of everything, in the current folder."""
+    folder = tmp_path / "languages"
+    shutil.copytree(made_languages, folder)
+    monkeypatch.chdir(folder)
+    return folder

@@ -13,7 +13,8 @@ from cases.lookups import edited
 from inference_case import FEW_BITS, Case
 
 from zkbench.bench.timers import PhaseTimer
-from zkbench.inference import CommittedModel, _bind, _header, commit_model, verify_inference
+from zkbench.binding import begin_proof
+from zkbench.inference import CommittedModel, commit_model, verify_inference
 from zkbench.kernels import eq
 from zkbench.kernels.launch import cpu_target
 from zkbench.models.mlp import IntegerMLP, Trace, relu
@@ -254,8 +255,7 @@ def forge(
     labels = statement.labels if labels is None else labels
     witness = prover.witness(TARGET, trace, labels)
     witness = change_witness(witness) if change_witness else witness
-    transcript = ProverTranscript(honest.field, _header(honest, statement))
-    _bind(transcript, public, statement)
+    transcript = begin_proof(honest.field, honest.to_json(), public, statement)
     chosen = tensors or committed.tensors
     relay: Any = Relay(transcript, **lies)
     prover.prove(relay, TARGET, committed.data, chosen, witness, labels, PhaseTimer())

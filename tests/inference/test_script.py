@@ -10,10 +10,10 @@ import pytest
 from cheating import WRONG_OPENING
 from inference_case import FEW_BITS, FORMAT, Case
 
+from zkbench.binding import bind
 from zkbench.commitments.claims import Book
 from zkbench.commitments.ligero import Ligero
 from zkbench.fields import GOLDILOCKS
-from zkbench.inference import _bind
 from zkbench.models.mlp import IntegerMLP
 from zkbench.proof import Message, Proof, ProofRejected
 from zkbench.transcript import ProverTranscript, _Sponge
@@ -164,7 +164,7 @@ def test_the_order_of_messages_and_challenges(case, script):
 
 def _all_challenges(case: Case, public, statement) -> object:
     transcript = ProverTranscript(GOLDILOCKS, {})
-    _bind(transcript, public, statement)
+    bind(transcript, public, statement)
     return transcript.challenge("alpha")
 
 

@@ -6,8 +6,7 @@ and the range of bytes behind the header; the tensors' bytes.
 
 import json
 import math
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkbench.errors import UnusableInput
-from zkbench.files import PathLike
+from zkbench.files import NewFile, PathLike, write_together
 
 DTYPES = {
     "F64": "<f8",
@@ -116,17 +115,21 @@ def write_streamed(
     described: shape and NumPy dtype of each by name, in the order in which `tensors` yields them.
     The file appears under its name when it is whole.
     """
-    aside = Path(f"{os.fspath(path)}.part")
-    try:
-        with open(aside, "wb") as file:
-            file.write(_header(described, metadata or {}))
-            _write_all(file, described, tensors)
-        os.replace(aside, path)
-    except OSError as error:
-        message = f"cannot write {os.fspath(path)}: {error.strerror or error}"
-        raise UnusableInput(message) from error
-    finally:
-        aside.unlink(missing_ok=True)
+    write_together([NewFile(path, streamed(described, tensors, metadata))])
+
+
+def streamed(
+    described: Mapping[str, tuple[tuple[int, ...], str]],
+    tensors: Iterable[tuple[str, NDArray[Any]]],
+    metadata: Mapping[str, str] | None = None,
+) -> Callable[[IO[bytes]], None]:
+    """What writes such a file into an open one."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(_header(described, metadata or {}))
+        _write_all(file, described, tensors)
+
+    return write
 
 
 def _write_all(

@@ -76,13 +76,20 @@ def load_inputs(path: PathLike, features: int | None = None) -> NDArray[np.float
 
 def load_labels(path: PathLike, batch: int) -> NDArray[np.int64]:
     """Labels from a .npy file of `batch` integers."""
+    labels = load_integers(path, "labels")
+    if labels.shape != (batch,):
+        message = f"{os.fspath(path)} has shape {labels.shape}"
+        raise UnusableInput(f"{message}; one label for each of {batch} inputs is needed")
+    return labels
+
+
+def load_integers(path: PathLike, what: str = "tokens") -> NDArray[np.int64]:
+    """Integers below 2^63 from a .npy file; `what` they are is for errors."""
     array = _read_npy(path)
-    name = os.fspath(path)
     if array.dtype.kind not in "iu":
-        raise UnusableInput(f"{name} holds {array.dtype}; labels are integers")
-    if array.shape != (batch,):
-        message = f"{name} has shape {array.shape}; one label for each of {batch} inputs is needed"
-        raise UnusableInput(message)
+        raise UnusableInput(f"{os.fspath(path)} holds {array.dtype}; {what} are integers")
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise UnusableInput(f"{os.fspath(path)} holds {array.max()}; that is none of the {what}")
     return array.astype(np.int64)
 
 

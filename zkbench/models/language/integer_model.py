@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zkbench.errors import UnusableInput
-from zkbench.files import PathLike
+from zkbench.files import Content, NewFile, PathLike, write_together
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.float_model import check_tokens
 from zkbench.models.language.formats import LanguageFormats, linear_names, matrix_names
@@ -40,7 +40,7 @@ from zkbench.models.language.integer_tensors import (
 )
 from zkbench.models.language.tables import activation_table, exponential_table, rotary_tables
 from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
-from zkbench.models.mapped_tensors import MappedTensors, write_streamed
+from zkbench.models.mapped_tensors import MappedTensors, streamed
 
 _FILE_NAME = "integer_model.safetensors"
 _FILE_KEY = "zkbench"
@@ -183,16 +183,20 @@ class IntegerLanguageModel:
 
     def save(self, folder: PathLike) -> None:
         """Writes integer_model.safetensors into the folder, one tensor after the other."""
+        os.makedirs(folder, exist_ok=True)
+        write_together([NewFile(Path(folder) / _FILE_NAME, self.content())])
+
+    def content(self) -> Content:
+        """What writes that file, one tensor after the other."""
         described = described_tensors(self.config)
-        content = {
+        description = {
             **_FILE_KIND,
             "config": self.config.to_dict(),
             "formats": self.formats.to_dict(),
         }
-        metadata = {_FILE_KEY: json.dumps(content, sort_keys=True)}
-        os.makedirs(folder, exist_ok=True)
+        metadata = {_FILE_KEY: json.dumps(description, sort_keys=True)}
         tensors = ((name, self.tensor(name)) for name in described)
-        write_streamed(Path(folder) / _FILE_NAME, described, tensors, metadata)
+        return streamed(described, tensors, metadata)
 
     @classmethod
     def load(cls, folder: PathLike) -> "IntegerLanguageModel":
