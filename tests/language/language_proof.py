@@ -51,6 +51,7 @@ WRONG_ENTRIES = "an entrywise product is wrong"
 WRONG_SCALING = "a norm's output is not its input times r"
 SMALL_ROOT, SMALL_INVERSE = "a norm's root is too small", "a norm's inverse is too small"
 WRONG_ROOTS = "a norm's root or its inverse is wrong"
+WRONG_LAYER = "a layer of the fraction tree does not sum to the one above"
 WRONG_SQUARES = "a norm's sum of squares is wrong"
 
 LLAMA = LanguageModelConfig(
@@ -183,6 +184,21 @@ def prove(
     bind(transcript, inference, data)
     (program or inference.program).prove(wrap(transcript), target, data, tensors, PhaseTimer())
     return transcript.finish()
+
+
+class Relay:
+    """A prover's transcript that lets ``lie`` change, in place, what is sent under ``label``."""
+
+    def __init__(self, transcript: Any, label: str, lie: Callable[[list[Any]], None]) -> None:
+        self._transcript, self._label, self._lie = transcript, label, lie
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transcript, name)
+
+    def send(self, label: str, elements: list[Any]) -> None:
+        if label == self._label:
+            self._lie(elements)
+        self._transcript.send(label, elements)
 
 
 # Provers that do not mind values out of range.

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from language_proof import (
     LLAMA,
     OPT,
+    TARGET,
     Case,
     case_of,
     committed,
+    inference_of,
     prove,
     random_model,
     some_tokens,
@@ -23,7 +25,10 @@ from language_proof import (
 
 from zkbench.kernels.launch import CpuTarget, target
 from zkbench.models.language.config import LanguageModelConfig
-from zkbench.protocols.language_witness import model_arrays
+from zkbench.models.language.integer_model import IntegerLanguageModel
+from zkbench.models.language.integer_tensors import HeldTensors, described_tensors
+from zkbench.protocols.language_witness import WitnessTensors, model_arrays
+from zkbench.quant.formats import QuantisationError
 
 
 @st.composite
@@ -67,6 +72,17 @@ def test_the_same_proof_whatever_memory_and_threads_there_are(family: str) -> No
         for threads, workspace in ((1, None), (2, None), (3, 1), (1, 1 << 20))
     }
     assert len(proofs) == 1
+
+
+def test_rows_that_are_too_long_for_a_proof() -> None:
+    """The integer model takes them; their limbs would leave the tables that they are counted in."""
+    model = case_of("llama").model
+    formats = replace(model.formats, embedding=model.formats.embedding - 11)
+    tensors = {name: model.tensor(name) for name in described_tensors(model.config)}
+    longer = IntegerLanguageModel(model.config, formats, HeldTensors(tensors))
+    trace = longer.forward(some_tokens(model.config, 5))
+    with pytest.raises(QuantisationError, match="the length of a row of norm1 .* exceeds 24 bits"):
+        WitnessTensors(inference_of(longer, trace), model_arrays(longer), trace).to_target(TARGET)
 
 
 @pytest.mark.gpu

@@ -19,6 +19,7 @@ from language_proof import (
     SMALL_ROOT,
     WRONG_ENTRIES,
     WRONG_INDEX,
+    WRONG_LAYER,
     WRONG_MEAN,
     WRONG_OPENING,
     WRONG_PRODUCT,
@@ -28,6 +29,7 @@ from language_proof import (
     WRONG_SQUARES,
     BoldProgram,
     Case,
+    Relay,
     case_of,
     committed,
     forge,
@@ -37,10 +39,12 @@ from language_proof import (
 )
 from lying_forward import bump, replaced
 
+from zkbench.protocols.gkr import _root
 from zkbench.protocols.language_witness import model_arrays
 from zkbench.protocols.operators import Attention
 from zkbench.protocols.program import Program
 from zkbench.protocols.rmsnorm import LIMBS
+from zkbench.protocols.tlookup import add_fractions
 from zkbench.protocols.zkattn import ZkAttn
 from zkbench.quant.formats import QuantisationError
 
@@ -203,6 +207,30 @@ def miscounted(which: int) -> type[BoldProgram]:
 @pytest.mark.parametrize("which", [0, -1])
 def test_a_multiplicity_off_by_one(which: int) -> None:
     rejected(NOT_IN_TABLE, case_of("llama"), program=miscounted(which).of)
+
+
+class ForgedRoot:
+    """Sends another root of the largest table's tree: with it the fractions of its lookup add up."""
+
+    def __init__(self, program: Program) -> None:
+        self.sizes = [len(lookup.shapes) + 1 for lookup in program.checks.lookups]
+        self.tops: list[list[Any]] = []
+
+    def __call__(self, top: list[Any]) -> None:
+        self.tops.append(top)
+        if len(self.tops) == sum(self.sizes):
+            lookers = self.tops[-self.sizes[-1] : -1]
+            total = add_fractions([_root(one) for one in lookers])
+            _, p1, q0, q1 = top
+            top[0] = (-1 * total.p * q0 * q1 / total.q - p1 * q0) / q1
+
+
+def test_a_root_with_which_the_fractions_add_up() -> None:
+    """An output is beyond 16 bits; the trees below the forged root are true."""
+    case = overflowing("o")
+    forged = ForgedRoot(case.inference.program)
+    wrap: Any = lambda transcript: Relay(transcript, "top", forged)  # noqa: E731
+    rejected(WRONG_LAYER, case, outside={"o"}, wrap=wrap)
 
 
 def committing(label: str, entry: int) -> type[BoldProgram]:

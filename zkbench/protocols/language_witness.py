@@ -27,6 +27,7 @@ from zkbench.models.language.tables import look_up
 from zkbench.models.language.trace import LanguageTrace
 from zkbench.protocols.language_inference import LanguageInference, model_shapes
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
+from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 from zkbench.quant.rms_norm import norm_limbs
 from zkbench.quant.rotary import rotate
@@ -34,6 +35,7 @@ from zkbench.quant.rotary import rotate
 Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
 Place = Callable[[np.ndarray], Any]
 _READERS = 16
+_ROOT_BITS = 24  # of what protocols/rmsnorm.py takes
 
 
 def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arrays:
@@ -287,6 +289,7 @@ class WitnessTensors:
         parts["normf"] = (out.y[None], out.ss[None], out.sq[None], out.r[None])
         for name, (y, ss, sq, r) in parts.items():
             suffix = name.removeprefix("norm")
+            _check_roots(name, sq)
             self.arrays[f"y{suffix}"], self.arrays[f"{name}.sums"] = y, ss
             limbs = norm_limbs(ss, sq.astype(np.int64), r.astype(np.int64))
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
@@ -311,6 +314,15 @@ class WitnessTensors:
         at_chosen = np.take_along_axis(logits, out.chosen[:, None], axis=1)
         before = np.arange(logits.shape[1], like=logits)[None, :] < out.chosen[:, None]
         self.arrays["logits.differences"] = (at_chosen - logits - before).astype(np.int32)
+
+
+def _check_roots(name: str, sq: Any) -> None:
+    """The integer model takes longer rows than a proof does."""
+    if int(sq.max()) >> _ROOT_BITS:
+        raise QuantisationError(
+            f"the length of a row of {name} is {int(sq.max())} and exceeds {_ROOT_BITS} bits;"
+            " recalibrate with fewer residual bits"
+        )
 
 
 def _packed(array: Any) -> Any:
