@@ -71,9 +71,20 @@ def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
 # of the two claims that each of the three norms leaves on its input.
 STREAM, ROTATED, ONCE = 6, 3, 1
 COMMON = {
-    "embedding": STREAM, "o": 2 + STREAM, "m": 2 + STREAM, "output": ONCE,
-    "q": ROTATED, "k": ROTATED, "v": 3, "a": 3, "t": 2, "logits": 4, "y1": 5, "yf": 3,
-    "attention.shift_low": 2, "attention.shift_high": 2,
+    "embedding": STREAM,
+    "o": 2 + STREAM,
+    "m": 2 + STREAM,
+    "output": ONCE,
+    "q": ROTATED,
+    "k": ROTATED,
+    "v": 3,
+    "a": 3,
+    "t": 2,
+    "logits": 4,
+    "y1": 5,
+    "yf": 3,
+    "attention.shift_low": 2,
+    "attention.shift_high": 2,
     **{f"norm{k}.limbs": 9 for k in "12f"},
     **{f"norm{k}.{name}": 3 for k in "12f" for name in ("sq_high", "r_high")},
 }
