@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from language_proof import Case, bind, case_of, prove, witness
 
 from zkbench.proof import Proof
+from zkbench.protocols.program import Program
 from zkbench.transcript import VerifierTranscript
 
 
@@ -62,6 +64,58 @@ def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
         terms = operator.soundness_terms(field)
         stated = sum(2 ** (field.bits - term.bits) for term in terms)
         assert drawn - 1e-6 <= stated <= drawn + len(terms) + 1e-6, operator
+
+
+# How many claims every use of a tensor leaves on it. A rescaled tensor has one as a quotient and one
+# of its range; a norm's numbers have those of rmsnorm.py; what the stream is made of has one for each
+# of the two claims that each of the three norms leaves on its input.
+STREAM, ROTATED, ONCE = 6, 3, 1
+COMMON = {
+    "embedding": STREAM,
+    "o": 2 + STREAM,
+    "m": 2 + STREAM,
+    "output": ONCE,
+    "q": ROTATED,
+    "k": ROTATED,
+    "v": 3,
+    "a": 3,
+    "t": 2,
+    "logits": 4,
+    "y1": 5,
+    "yf": 3,
+    "attention.shift_low": 2,
+    "attention.shift_high": 2,
+    **{f"norm{k}.limbs": 9 for k in "12f"},
+    **{f"norm{k}.{name}": 3 for k in "12f" for name in ("sq_high", "r_high")},
+}
+OF_FAMILY = {
+    "llama": {"q_raw": ROTATED, "k_raw": ROTATED, "g": 2, "u": 3, "h": 3, "y2": 4},
+    "opt": {"positions": STREAM, "f": 2, "y2": 3},
+}
+
+
+class Recorded(Program):
+    """Notes the claims that are opened."""
+
+    def _claims(self, ledger: Any, names: Any) -> Any:
+        found = super()._claims(ledger, names)
+        self.__dict__["claims"] = Counter(claim.tensor for one in found for claim in one)
+        return found
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_every_use_of_a_tensor_is_claimed(family: str) -> None:
+    case = case_of(family)
+    honest = case.inference.program
+    program = Recorded(**{one.name: getattr(honest, one.name) for one in fields(Program)})
+    prove(case.inference, case.data, witness(case), program)
+    expected = COMMON | OF_FAMILY[family]
+    expected |= {name: ONCE for name in honest.weights if name[1] == "_"}
+    expected |= dict.fromkeys(honest.checks.counts, ONCE)
+    for lookup in honest.lookups:
+        expected |= dict.fromkeys(lookup.pushed_shapes(honest.field), 2)
+    assert dict(program.__dict__["claims"]) == expected
+    assert set(honest.weights) | set(honest.witness) <= set(expected)
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])

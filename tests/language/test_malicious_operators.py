@@ -233,24 +233,29 @@ def test_a_root_with_which_the_fractions_add_up() -> None:
     rejected(WRONG_LAYER, case, outside={"o"}, wrap=wrap)
 
 
-def committing(label: str, entry: int) -> type[BoldProgram]:
+def committing(label: str, name: str) -> type[BoldProgram]:
     """A prover that commits to something else, in one entry of one tensor, than it works with."""
 
     class Commits(BoldProgram):
         def _commit(self, transcript, target, at, tensors, shapes):
             if at == label:
-                name = next(iter(tensors))
-                other = tensors[name].copy()
-                other[entry] += np.array(1, dtype=other.dtype)
+                other = tensors[name].copy().reshape(-1)
+                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
                 tensors = {**tensors, name: other}
             return super()._commit(transcript, target, at, tensors, shapes)
 
     return Commits
 
 
-@pytest.mark.parametrize("label", ["witness", "counts", "exponentials", "activation"])
-def test_something_else_is_committed_than_worked_with(label: str) -> None:
-    rejected(WRONG_OPENING, case_of("llama"), program=committing(label, 5).of)
+@pytest.mark.parametrize("family", BY_MATRIX)
+def test_another_tensor_is_committed_than_worked_with(family: str) -> None:
+    """Each of the witness, of the multiplicities, and of the pushed vectors' columns."""
+    program = case_of(family).inference.program
+    committed_by = {"witness": program.witness, "counts": program.checks.counts}
+    committed_by |= {one.name: one.pushed_shapes(program.field) for one in program.lookups}
+    for label, names in committed_by.items():
+        for name in names:
+            rejected(WRONG_OPENING, case_of(family), program=committing(label, name).of)
 
 
 class Unflipped(BoldProgram):

@@ -5,6 +5,10 @@ the embedding of the tokens to the arg-max token behind each position asked for,
 layers are one stack, so the proof has a constant number of stages (program.py); they are tied to one
 another by the residual stream, which is linear in what is committed (residual.py).
 
+Of a row's softmax the shift is the prover's to choose, within the tolerance of the row's sum (zkattn.py;
+here the least power of two above the formats' tolerance): the integer model's choice is one of several,
+and a token is proven to be the choice of the model with some of these shifts.
+
 Committed once: embedding, positions, all matrices and biases. Committed by a proof: every tensor that
 comes out of a rescaling or a norm, attention's indices and shifts, and the norms' limbs. Everything else
 is virtual. Weights are not range-checked: the committed model is a function over F_p, and equals the
