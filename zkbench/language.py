@@ -219,7 +219,7 @@ def prove_language_inference(
     identity = public.protocol(*statement.sizes)
     transcript = binding.begin_proof(inference.field, identity, public, statement)
     tensors = {**committed.tensors, **witness}
-    inference.program.prove(transcript, target, committed.data, tensors, timer)
+    inference.program.prove(transcript, target, [committed.data], tensors, timer)
     return transcript.finish(), statement
 
 
@@ -290,7 +290,7 @@ def verify_language_inference(
     bits = binding.sufficient_bits(inference.program.soundness_terms(), minimum_bits)
 
     def script(transcript: VerifierTranscript) -> None:
-        inference.program.verify(transcript, public.commitment)
+        inference.program.verify(transcript, [public.commitment])
 
     identity = public.protocol(*statement.sizes)
     binding.verify_bound(proof, inference.field, identity, public, statement, script)

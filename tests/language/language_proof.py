@@ -140,7 +140,7 @@ class Case:
         inference = inference or self.inference
         transcript = VerifierTranscript(inference.field, Proof.from_bytes(proof))
         bind(transcript, inference, self.data)
-        inference.program.verify(transcript, self.data.commitment)
+        inference.program.verify(transcript, [self.data.commitment])
         transcript.finish()
 
     def rejection(self, proof: bytes, inference: LanguageInference | None = None) -> str:
@@ -182,7 +182,7 @@ def prove(
     """``program``: the prover's own; ``wrap``: what it talks to in place of the transcript."""
     transcript = ProverTranscript(inference.field)
     bind(transcript, inference, data)
-    (program or inference.program).prove(wrap(transcript), target, data, tensors, PhaseTimer())
+    (program or inference.program).prove(wrap(transcript), target, [data], tensors, PhaseTimer())
     return transcript.finish()
 
 
@@ -216,8 +216,8 @@ class BoldLogupStar(LogupStar):
 
 
 class BoldLookup(TableLookup):
-    def protocol(self, field: Any) -> LogupStar:
-        return BoldLogupStar(**vars(super().protocol(field)))
+    def protocol(self, field: Any, *bits: float) -> LogupStar:
+        return BoldLogupStar(**vars(super().protocol(field, *bits)))
 
 
 class BoldProgram(Program):

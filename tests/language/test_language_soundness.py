@@ -49,7 +49,7 @@ def noted_by(case: Case) -> list[tuple[Any, int]]:
     transcript = CountingTranscript(inference.field, Proof.from_bytes(proof))
     bind(transcript, inference, case.data)
     counted = tuple(Counted(one, noted) for one in inference.program.operators)
-    replace(inference.program, operators=counted).verify(transcript, case.data.commitment)
+    replace(inference.program, operators=counted).verify(transcript, [case.data.commitment])
     transcript.finish()
     return noted
 

@@ -156,7 +156,7 @@ class LanguageCase:
         transcript = ProverTranscript(self.scheme.field, self.header)
         self._bind(transcript, public)
         tensors = {**self.tensors, **witness}
-        self.inference.program.prove(transcript, self.where, self.data, tensors, timer)
+        self.inference.program.prove(transcript, self.where, [self.data], tensors, timer)
         told = public.to_bytes()
         return len(told).to_bytes(_LENGTH_BYTES, "little") + told + transcript.finish()
 
@@ -223,7 +223,7 @@ class LanguageCase:
         transcript = VerifierTranscript(self.scheme.field, parsed)
         self._bind(transcript, public)
         model = self.scheme.commitment(public.root, model_shapes(self.config))
-        inference.program.verify(transcript, model)
+        inference.program.verify(transcript, [model])
         transcript.finish()
 
     # What the record says besides times and bytes.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from zkbench.commitments.ligero import Ligero, ligero_from_json
+from zkbench.commitments.proximity import Radius
 from zkbench.commitments.whir import Whir, whir_from_json
 
 Scheme = Ligero | Whir
@@ -15,6 +18,14 @@ _READERS: dict[str, Callable[[Any, type[Exception]], Scheme]] = {
     "ligero": ligero_from_json,
     "whir": whir_from_json,
 }
+
+
+def strengthened(scheme: Scheme, bits: int) -> Scheme:
+    """The scheme with openings that err with so much smaller a probability: for many in one proof."""
+    if isinstance(scheme, Whir):
+        return replace(scheme, security_bits=scheme.security_bits + bits)
+    more = ceil(bits / Radius(scheme.log_inv_rate).bits_a_query)
+    return replace(scheme, queries=scheme.queries + more)
 
 
 def scheme_from_json(data: Any, error: type[Exception]) -> Scheme:

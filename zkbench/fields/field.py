@@ -81,7 +81,7 @@ class Field:
 
     def lift(self, values: np.ndarray) -> np.ndarray:
         """An array of integers of magnitude below the modulus -> words, as ``pack`` gives them."""
-        words = np.zeros((values.size, self.ext.limbs), dtype=np.uint64)
+        words = np.zeros((values.size, self.ext.limbs), dtype=np.uint64, like=values)
         flat = values.reshape(-1)
         lifted = flat.astype(np.uint64)
         if flat.dtype.kind == "i":  # of a negative one, the word is 2^64 too large

@@ -188,7 +188,8 @@ def weighted_sum(
     cols: int,
     row_weights: Array,
     col_weights: Array,
+    kind: str = "small",
 ) -> object:
     """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E."""
-    by_row = contract(target, field, values, rows, cols, 1, col_weights)
+    by_row = contract(target, field, values, rows, cols, 1, col_weights, kind)
     return dot(target, field, by_row, row_weights, rows)

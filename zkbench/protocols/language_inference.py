@@ -301,7 +301,7 @@ class LanguageInference:
         )
         return Program(
             self.scheme,
-            self.weight_shapes(),
+            {"weights": self.weight_shapes()},
             self._witness_shapes(),
             self.operators,
             lookups,

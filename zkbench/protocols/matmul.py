@@ -1,8 +1,9 @@
 """Matrix products over a stack: A_l = X_l W_l for all layers l of equal shape, by one sumcheck.
 
 Rows, inner and outer dimension may each consist of several axes (positions in blocks, heads and their
-width): a product sums over all axes of the inner one. Claim: the extension of A, of shape (layers,
-*rows, *outer), at (z_l, z_r, z_o) equals
+width): a product sums over all axes of the inner one. X or W may lie transposed, as the products of a
+backward pass take them: gradients are X^T E and E W^T of the tensors that are there. Claim: the
+extension of A, of shape (layers, *rows, *outer), at (z_l, z_r, z_o) equals
 
     sum over l, k of eq(z_l, l) X(l, z_r, k) W(l, k, z_o)
 
@@ -55,9 +56,11 @@ def weights_at(
 
 @dataclass(frozen=True)
 class MatMul:
-    """Stacks X: layers x rows x d_in and W: layers x d_in x d_out of integers below 2^16.
+    """Stacks X: layers x rows x d_in and W: layers x d_in x d_out of integers up to 2^16.
 
-    rows, d_in and d_out: a length, or the lengths of several axes.
+    rows, d_in and d_out: a length, or the lengths of several axes. x_transposed: X lies as layers x d_in
+    x rows; w_transposed: W as layers x d_out x d_in. The claims are then on the tensors as they lie.
+    wide_weights: the integers of W have up to 32 bits.
     """
 
     field: Field
@@ -65,6 +68,9 @@ class MatMul:
     rows: int | Shape
     d_in: int | Shape
     d_out: int | Shape
+    x_transposed: bool = False
+    w_transposed: bool = False
+    wide_weights: bool = False
 
     @property
     def _inner(self) -> Shape:
@@ -83,19 +89,37 @@ class MatMul:
     ) -> tuple[Value, Value]:
         """Returns the claims on X and on W; ``claim`` is on A, one point an axis.
 
-        W may lie on the host.
+        W may lie on the host, unless it is transposed.
         """
         _, at_rows, at_out = self.split(claim)
-        rows, outer = axes_of(self.rows), axes_of(self.d_out)
-        inner = prod(axes_of(self.d_in))
-        row_weights = weights_at(target, self.field, at_rows, rows)
-        out_weights = weights_at(target, self.field, at_out, outer)
-        left = contract(target, self.field, x, self.layers, prod(rows), inner, row_weights)
-        right = contract_rows(target, self.field, w, self.layers * inner, prod(outer), out_weights)
+        kind = "integers" if self.wide_weights else "small"
+        left = self._contracted(target, x, at_rows, axes_of(self.rows), self.x_transposed)
+        outer, is_last = axes_of(self.d_out), not self.w_transposed
+        right = self._contracted(target, w, at_out, outer, is_last, kind)
         statement = ProductStatement(target, self.field, [left, right], self._axes(claim))
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("factors", values)
         return self._claims(claim, point, values)
+
+    def _contracted(
+        self,
+        target: Target,
+        values: Array,
+        point: Point,
+        outer: Shape,
+        is_last: bool,
+        kind: str = "small",
+    ) -> Array:
+        """Layers x d_in elements of E: the extension in the variables of the outer axes.
+
+        is_last: these are the last axes of the tensor, and not those before the inner ones.
+        """
+        weights = weights_at(target, self.field, point, outer)
+        inner, length = prod(axes_of(self.d_in)), prod(outer)
+        if is_last:
+            rows = self.layers * inner
+            return contract_rows(target, self.field, values, rows, length, weights, kind)
+        return contract(target, self.field, values, self.layers, length, inner, weights, kind)
 
     def verify(self, transcript: VerifierTranscript, claim: Value) -> tuple[Value, Value]:
         """Returns the claims on X and on W that the caller must check."""
@@ -114,7 +138,6 @@ class MatMul:
     ) -> tuple[Value, Value]:
         at_layer, *at_inner = split_point(point, self._inner)
         _, at_rows, at_out = self.split(claim)
-        return (
-            Value((at_layer, *at_rows, *at_inner), values[0]),
-            Value((at_layer, *at_inner, *at_out), values[1]),
-        )
+        x = (*at_inner, *at_rows) if self.x_transposed else (*at_rows, *at_inner)
+        w = (*at_out, *at_inner) if self.w_transposed else (*at_inner, *at_out)
+        return Value((at_layer, *x), values[0]), Value((at_layer, *w), values[1])

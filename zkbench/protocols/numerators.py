@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from zkbench.commitments.claims import AxisWeight, AxisWeights, EqAxis, OnesAxis, VectorAxis
+from zkbench.commitments.claims import (
+    AxisWeight,
+    AxisWeights,
+    EqAxis,
+    OnesAxis,
+    VectorAxis,
+    WordsAxis,
+)
 from zkbench.fields import Field
 from zkbench.kernels.launch import Target
 from zkbench.kernels.numerators import Numerators, stack
@@ -65,7 +72,7 @@ def _cut(shape: Shape, first: int, weights: Sequence[AxisWeights]) -> tuple[int,
         if wanted <= inside or axis == first:
             break
         wanted -= inside
-    if any(isinstance(w.axes[axis], VectorAxis) for w in weights):
+    if any(isinstance(w.axes[axis], VectorAxis | WordsAxis) for w in weights):
         return axis, inside
     return axis, min(wanted, inside)
 

@@ -42,7 +42,7 @@ from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
 from zkbench.protocols.range_checks import RangeCheck, RangeChecks
 from zkbench.protocols.tables import Table
-from zkbench.protocols.tlookup import TLookup, multiplicities
+from zkbench.protocols.tlookup import SECURITY_BITS, TLookup, multiplicities
 from zkbench.security import Term
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -140,8 +140,9 @@ class TableLookup:
     table: Table
     outputs: tuple[tuple[str, str, Shape], ...]
 
-    def protocol(self, field: Field) -> LogupStar:
-        return LogupStar(field, self.table, tuple(shape for _, _, shape in self.outputs))
+    def protocol(self, field: Field, security_bits: float = SECURITY_BITS) -> LogupStar:
+        shapes = tuple(shape for _, _, shape in self.outputs)
+        return LogupStar(field, self.table, shapes, security_bits)
 
     def pushed_shapes(self, field: Field) -> dict[str, Shape]:
         """Columns of the vector that logUp* pushes forward."""
@@ -168,18 +169,20 @@ class TableLookup:
 class Program:
     """The operators of a model, from its inputs to its outputs, and its committed tensors.
 
-    weights: what the model's commitment holds; witness: what a proof commits to, all of it in int16:
-    tensors named in ``unsigned`` are uint16, and 2^15 less is what is committed. most_claims: on each of
-    the commitments, for the soundness terms.
+    given: what the commitments hold that were made before, such as the model's, by their names; witness:
+    what a proof commits to, all of it in int16: tensors named in ``unsigned`` are uint16, and 2^15 less
+    is what is committed. most_claims: on each of the commitments, for the soundness terms.
+    security_bits: that the lookups' challenges have at least.
     """
 
     scheme: Scheme
-    weights: Mapping[str, Shape]
+    given: Mapping[str, Mapping[str, Shape]]
     witness: Mapping[str, Shape]
     operators: tuple[Operator, ...]
     lookups: tuple[TableLookup, ...]
     unsigned: frozenset[str] = frozenset()
     most_claims: int = 1 << 10
+    security_bits: float = SECURITY_BITS
 
     def __post_init__(self) -> None:
         """Claims are told apart by names alone: of two range checks of one name, one would be lost."""
@@ -192,17 +195,30 @@ class Program:
         return self.scheme.field
 
     @property
+    def _shapes(self) -> dict[str, Shape]:
+        """Of what is committed as integers."""
+        given = {name: shape for shapes in self.given.values() for name, shape in shapes.items()}
+        return {**given, **self.witness}
+
+    @property
     def checks(self) -> RangeChecks:
         return RangeChecks(tuple(c for one in self.operators for c in one.range_checks))
 
+    @property
+    def _ranges(self) -> TLookup:
+        return TLookup(self.field, self.checks.lookups, self.security_bits)
+
+    def _protocol(self, lookup: TableLookup) -> LogupStar:
+        return lookup.protocol(self.field, self.security_bits)
+
     def soundness_terms(self) -> list[Term]:
         """Every way in which a false statement may pass, with its bits."""
-        terms = TLookup(self.field, self.checks.lookups).soundness_terms()
+        terms = self._ranges.soundness_terms()
         for operator in self.operators:
             terms += operator.soundness_terms(self.field)
-        sizes = {"weights": self.weights, "witness": self.witness, "counts": self.checks.counts}
+        sizes = {**self.given, "witness": self.witness, "counts": self.checks.counts}
         for lookup in self.lookups:
-            terms += lookup.protocol(self.field).soundness_terms(self.most_claims)
+            terms += self._protocol(lookup).soundness_terms(self.most_claims)
             sizes[lookup.name] = lookup.pushed_shapes(self.field)
         opened = {
             name: (Layout.of(shapes).num_values, self.most_claims) for name, shapes in sizes.items()
@@ -213,19 +229,18 @@ class Program:
         self,
         transcript: ProverTranscript,
         target: Target,
-        model: ProverData,
+        given: Sequence[ProverData],
         tensors: Tensors,
         timer: PhaseTimer,
     ) -> None:
-        """``model``: the prover's side of the model's commitment; the statement is already bound."""
+        """``given``: the prover's side of these commitments; the statement is already bound."""
         checks = self.checks
         with timer.phase("commit"):
             lookers = checks.lookers(tensors)
             counts = self._counts(target, lookers)
-            opened = [model, *self._commit_witness(transcript, target, tensors, counts)]
+            opened = [*given, *self._commit_witness(transcript, target, tensors, counts)]
         with timer.phase("lookups"):
-            lookup = TLookup(self.field, checks.lookups)
-            ranged = lookup.prove(transcript, target, lookers, counts)
+            ranged = self._ranges.prove(transcript, target, lookers, counts)
         ledger = Ledger(checks.on_counts(ranged))
         run = ProverRun(self.field, transcript, checks.values(ranged), ledger, target, tensors)
         with timer.phase("sumchecks"):
@@ -238,12 +253,12 @@ class Program:
             claims = self._claims(ledger, names)
             self.scheme.prove(transcript, target, list(zip(opened, claims, strict=True)))
 
-    def verify(self, transcript: VerifierTranscript, model: Commitment) -> None:
+    def verify(self, transcript: VerifierTranscript, given: Sequence[Commitment]) -> None:
         """Raises ProofRejected unless all holds; the statement is already bound."""
         checks = self.checks
-        opened = [model, self._receive(transcript, "witness", self.witness)]
+        opened = [*given, self._receive(transcript, "witness", self.witness)]
         opened.append(self._receive(transcript, "counts", checks.counts))
-        ranged = TLookup(self.field, checks.lookups).verify(transcript)
+        ranged = self._ranges.verify(transcript)
         ledger = Ledger(checks.on_counts(ranged))
         run = Run(self.field, transcript, checks.values(ranged), ledger)
         for operator in reversed(self.operators):
@@ -310,8 +325,7 @@ class Program:
 
         indices = [run.tensors[index] for _, index, _ in lookup.outputs]
         outputs = lookup.take(run.ledger)
-        protocol = lookup.protocol(self.field)
-        claims = protocol.prove(run.transcript, run.target, indices, outputs, commit)
+        claims = self._protocol(lookup).prove(run.transcript, run.target, indices, outputs, commit)
         lookup.book(self.field, run.ledger, claims)
         return committed[0]
 
@@ -323,7 +337,7 @@ class Program:
             committed.append(self._receive(run.transcript, lookup.name, shapes))
 
         outputs = lookup.take(run.ledger)
-        claims = lookup.protocol(self.field).verify(run.transcript, outputs, receive)
+        claims = self._protocol(lookup).verify(run.transcript, outputs, receive)
         lookup.book(self.field, run.ledger, claims)
         return committed[0]
 
@@ -341,5 +355,5 @@ class Program:
         """What a claim on unsigned integers says of those that are committed in their place."""
         if claim.tensor not in self.unsigned:
             return claim
-        total = sum_of_weights(claim.functional, self.witness[claim.tensor])
+        total = sum_of_weights(claim.functional, self._shapes[claim.tensor])
         return replace(claim, value=claim.value - (1 << 15) * total)

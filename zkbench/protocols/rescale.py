@@ -8,7 +8,7 @@ sends, the accumulators' value there is forced:
 
 The caller must check the claims on y and acc, and that *y* is in range too: without that, every rem
 has a quotient modulo p (the gap in published code that DESIGN section 2 names). With y in 16 bits and
-s <= 16, 2^s y + rem stays below 2^32, so (y, rem) is unique and equal over the integers.
+s <= 24, 2^s y + rem stays below 2^40, so (y, rem) is unique and equal over the integers.
 
 No rounds of its own; one element is sent. Soundness: that of the lookup.
 """

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import jsonschema
+from referencing import Registry, Resource
 
 from zkbench.errors import UnusableInput
 
@@ -16,7 +17,14 @@ from zkbench.errors import UnusableInput
 def _validator(name: str) -> Any:
     text = files(__name__).joinpath(f"{name}.schema.json").read_text("utf-8")
     checker = _Base.TYPE_CHECKER.redefine("integer", _is_integer)
-    return jsonschema.validators.extend(_Base, type_checker=checker)(json.loads(text))
+    validator = jsonschema.validators.extend(_Base, type_checker=checker)
+    registry: Any = Registry(retrieve=_schema)  # type: ignore[call-arg]
+    return validator(json.loads(text), registry=registry)
+
+
+def _schema(name: str) -> Any:
+    """Another schema that one refers to."""
+    return Resource.from_contents(json.loads(files(__name__).joinpath(name).read_text("utf-8")))
 
 
 _Base = jsonschema.Draft202012Validator

@@ -1,0 +1,152 @@
+"""What a prover works with: the steps of a segment and the states around it, as a program names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zkbench.fields import Field
+from zkbench.kernels.launch import Array, Target
+from zkbench.models.training.integer_training import StepTrace, TrainingState
+from zkbench.models.training.rule import TrainingRule
+from zkbench.protocols.gkr import Shape
+from zkbench.protocols.training import TrainingSegment, parameters_of, stacks_of
+
+Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
+
+
+def state_arrays(rule: TrainingRule, stacked: bool, state: TrainingState, when: str) -> Arrays:
+    """The committed tensors of a state ("first" or "last"): the parameters' limbs, the last updates."""
+    found: Arrays = {}
+    kinds = {
+        "w": (state.weights, state.updates),
+        "b": (state.biases, state.bias_updates),
+    }
+    stacks = stacks_of(rule, stacked)
+    for one in parameters_of(rule, stacked):
+        values, updates = kinds[one.name[0]]
+        layers = stacks[int(one.name[1:])].layers
+        stack = np.stack([values[l] for l in layers])
+        high, low = one.limbs(when)
+        found[high] = (stack >> 16).astype(np.int16)
+        found[low] = (stack & 0xFFFF).astype(np.uint16)
+        if rule.momentum:
+            found[f"{when}.{one.updates}"] = np.stack([updates[l] for l in layers])
+    return found
+
+
+class SegmentTensors:
+    """All tensors of a segment, filled step by step, wherever the steps were computed."""
+
+    def __init__(self, segment: TrainingSegment, first: TrainingState) -> None:
+        self.segment = segment
+        self.arrays: Arrays = {}
+        self._like = first.weights[0]
+        self._before = first
+        for s in range(len(segment.stacks)):
+            self._allocate(s)
+        self._allocate_loss()
+
+    def _new(self, name: str, shape: Shape, dtype: Any) -> None:
+        self.arrays[name] = np.zeros(shape, dtype=dtype, like=self._like)
+
+    def _allocate(self, s: int) -> None:
+        segment, stack = self.segment, self.segment.stacks[s]
+        layer, rule = stack.layers[0], segment.rule
+        size, weights = segment.size(s), (segment.size(s), stack.d_in, stack.d_out)
+        last = s not in segment.hidden
+        self._rescaled(f"y{s}", segment.outputs(s), rule.forward_shift(layer))
+        self._rescaled(f"u{s}", weights, rule.update_shift(layer))
+        self._rescaled(f"v{s}", (size, stack.d_out), rule.update_shift(layer))
+        self._new(f"x{s}", segment.inputs(s), np.int16)
+        self._new(f"e{s}", segment.outputs(s), np.int32 if last else np.int16)
+        self._new(f"w{s}", weights, np.int32)
+        self._new(f"b{s}", (size, stack.d_out), np.int32)
+        if rule.momentum:
+            self._new(f"u{s}.before", weights, np.int16)
+            self._new(f"v{s}.before", (size, stack.d_out), np.int16)
+        if not last:
+            self._new(f"a{s}", segment.outputs(s), np.int16)
+            self._new(f"signs{s}", segment.outputs(s), np.int16)
+        if s:
+            self._rescaled(f"d{s}", segment.inputs(s), rule.backward_shift(layer))
+            self._new(f"active{s}", segment.inputs(s), np.int16)
+            self._new(f"p{s}", segment.inputs(s), np.int64)
+
+    def _rescaled(self, name: str, shape: Shape, shift: int) -> None:
+        self._new(name, shape, np.int16)
+        self._new(f"{name}.remainders", shape, np.uint16 if shift <= 16 else np.int32)
+
+    def _allocate_loss(self) -> None:
+        rule, steps = self.segment.rule, self.segment.steps
+        shape = (steps, rule.batch, rule.dims[-1])
+        self._new("goals", shape, np.int16)
+        if rule.loss == "cross-entropy":
+            self._new("t", shape, np.uint16)
+            self._new("chances", shape, np.int16)
+            self._new("t.sums", shape[:-1], np.int32)
+
+    def add(self, step: int, trace: StepTrace) -> None:
+        """The step's place is counted from the segment's first."""
+        for s, stack in enumerate(self.segment.stacks):
+            for place, layer in enumerate(stack.layers):
+                self._add_layer(s, step * len(stack.layers) + place, layer, trace)
+        self._add_loss(step, trace)
+
+    def _add_layer(self, s: int, n: int, layer: int, trace: StepTrace) -> None:
+        found = {
+            f"w{s}": trace.weights,
+            f"b{s}": trace.biases,
+            f"x{s}": trace.inputs,
+            f"y{s}": trace.quotients,
+            f"y{s}.remainders": trace.y_remainders,
+            f"e{s}": trace.errors,
+            f"u{s}": trace.updates,
+            f"u{s}.remainders": trace.u_remainders,
+            f"v{s}": trace.bias_updates,
+            f"v{s}.remainders": trace.v_remainders,
+        }
+        for name, layers in found.items():
+            self.arrays[name][n] = layers[layer]
+        if s in self.segment.hidden:
+            np.maximum(trace.quotients[layer], np.int16(0), out=self.arrays[f"a{s}"][n])
+            self.arrays[f"signs{s}"][n] = trace.quotients[layer] >= 0
+        if s:
+            self._add_errors_behind(s, n, layer, trace)
+
+    def _add_errors_behind(self, s: int, n: int, layer: int, trace: StepTrace) -> None:
+        self.arrays[f"active{s}"][n] = trace.quotients[layer - 1] >= 0
+        self.arrays[f"p{s}"][n] = trace.products[layer - 1]
+        self.arrays[f"d{s}"][n] = trace.errors[layer - 1]
+        self.arrays[f"d{s}.remainders"][n] = trace.e_remainders[layer - 1]
+
+    def _add_loss(self, step: int, trace: StepTrace) -> None:
+        self.arrays["goals"][step] = trace.targets
+        if trace.indices is not None:
+            self.arrays["t"][step] = trace.indices
+            self.arrays["t.sums"][step] = trace.row_sums
+            self.arrays["chances"][step] = trace.errors[-1] + trace.targets
+
+    def to_target(self, target: Target, field: Field) -> dict[str, Array]:
+        """Flat, as a program takes them; the errors' products as elements of E."""
+        self._carry()
+        found = {}
+        for name in list(self.arrays):
+            array = self.arrays.pop(name)
+            words = field.lift(array) if array.dtype == np.int64 else array
+            found[name] = target.to_device(words)
+        return found
+
+    def _carry(self) -> None:
+        """With momentum: every step's updates are the next step's "before"."""
+        rule = self.segment.rule
+        if not rule.momentum:
+            return
+        for name, first in state_arrays(rule, self.segment.stacked, self._before, "first").items():
+            updates = name.removeprefix("first.")
+            if updates[0] in "uv":
+                layers = len(first)
+                before = self.arrays[f"{updates}.before"]
+                before[:layers] = first
+                before[layers:] = self.arrays[updates][:-layers]

@@ -1,0 +1,426 @@
+"""Train in integers, prove the run, verify: what the command line does, as functions.
+
+A run's folder holds run.json (the plan), the data and the state at every boundary of segments, which
+are secret, and commitment.json when all steps are done. What was written stays valid: a run that was
+stopped goes on from its last state, a proof from its last finished segment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from zkbench import binding
+from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.interleaved import ProverData
+from zkbench.commitments.schemes import DEFAULT, Scheme, scheme_from_json, strengthened
+from zkbench.errors import UnusableInput
+from zkbench.files import NewFile, PathLike, read_bytes, read_json, write_together
+from zkbench.kernels.launch import Array, Target
+from zkbench.model_folder import COMMITMENT_FILE, json_file
+from zkbench.models.tensor_files import read_safetensors, safetensors_bytes
+from zkbench.models.training.batches import batch_rows
+from zkbench.models.training.integer_training import StepTrace, TrainingState, train_step
+from zkbench.models.training.rule import TrainingRule
+from zkbench.placement import fit_workspace, place_on
+from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.protocols.training import TrainingSegment, data_shapes, state_shapes
+from zkbench.protocols.training_witness import SegmentTensors, state_arrays
+from zkbench.security import MINIMUM_BITS
+from zkbench.training_statement import (
+    Plan,
+    Roots,
+    TrainingCommitment,
+    TrainingStatement,
+    segment_bits,
+)
+from zkbench.transcript import VerifierTranscript
+
+RUN_FILE, DATA_FILE = "run.json", "data.safetensors"
+_SECRET = 0o600
+# Bytes of host memory for a value that a segment's proof commits to, at least; see language.py.
+_VALUE_BYTES = {"cpu": 64, "cuda": 4}
+
+Note = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Reports nothing."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that a run's result follows from, but for its secrets."""
+
+    scheme: Scheme
+    rule: TrainingRule
+    samples: int
+    stacked: bool
+    seed: int
+    steps: int
+    segment: int
+    data: str
+    first: str
+
+    def to_json(self) -> dict[str, Any]:
+        found = {**asdict(self), "scheme": self.scheme.to_json(), "rule": self.rule.to_json()}
+        return {"format": "zkbench training run", "version": 1, **found}
+
+    @classmethod
+    def from_json(cls, data: Any, what: str) -> RunPlan:
+        try:
+            fields = {k: v for k, v in data.items() if k not in ("format", "version")}
+            fields["scheme"] = scheme_from_json(fields["scheme"], UnusableInput)
+            fields["rule"] = TrainingRule.from_json(fields["rule"])
+            found = cls(**fields)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise UnusableInput(f"{what} is no plan of a training run") from error
+        if not binding.same_json(found.to_json(), data):
+            raise UnusableInput(f"{what} is no plan of a training run")
+        return found
+
+    def commitment(self, last: str) -> TrainingCommitment:
+        """What is public once the last state is known."""
+        roots = Roots(self.data, self.first, last)
+        return TrainingCommitment(self.scheme, self.rule, self.samples, self.stacked, roots)
+
+    def cut(self, public: TrainingCommitment) -> Plan:
+        """The segments of the run's proof."""
+        statement = TrainingStatement.of(public, self.seed, self.steps)
+        return Plan(public, statement, self.segment)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """The prover's side of a run: its folder and plan, and its data where steps are computed."""
+
+    folder: Path
+    plan: RunPlan
+    inputs: Any
+    targets: Any
+    target: Target
+
+    @cached_property
+    def segments(self) -> Plan:
+        """How the run is cut; roots that are not known yet do not matter to that."""
+        return self.plan.cut(self.plan.commitment("00" * 32))
+
+    def state_path(self, index: int) -> Path:
+        """Of the state before segment ``index``."""
+        return self.folder / "states" / f"{index:06d}.safetensors"
+
+    def state(self, index: int) -> TrainingState:
+        """The state before segment ``index``, where steps are computed."""
+        state = TrainingState.load(self.state_path(index))
+        return state.placed(place_on(self.target))
+
+    def steps(self, index: int) -> Iterator[tuple[StepTrace, TrainingState]]:
+        """The steps of a segment: what each computes, and the state behind it."""
+        state, (first, count) = self.state(index), self.segments.bounds[index]
+        sizes = self.plan.samples, self.plan.rule.batch
+        for rows in batch_rows(self.plan.seed, *sizes, first, count):
+            where = np.asarray(rows, like=self.inputs)
+            trace, state = train_step(
+                self.plan.rule, state, self.inputs[where], self.targets[where]
+            )
+            yield trace, state
+
+
+# Training.
+
+
+def start_run(
+    folder: PathLike,
+    rule: TrainingRule,
+    first: TrainingState,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    seed: int,
+    steps: int,
+    target: Target,
+    segment: int | None = None,
+    scheme: Scheme | None = None,
+    stacked: bool = True,
+) -> TrainingRun:
+    """Commit to data and first state and write the run's folder; or find it there, and go on.
+
+    inputs: int16, samples x features; targets: int16, samples x outputs. segment: steps that are proven
+    together; as many as memory takes if None. Raises UnusableInput for a folder of another run.
+    """
+    batch_rows(seed, len(inputs), rule.batch, 0, 1)  # raises for batches that there are not
+    segment = segment or fitting_segment(rule, steps, target)
+    more = segment_bits(-(-steps // segment)) - segment_bits(1)
+    asked = strengthened(scheme or DEFAULT, more)
+    sizes = (len(inputs), stacked, seed, steps, segment)
+    draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32)
+    data_root = commit_data(draft, inputs, targets, target).commitment.root
+    state_root = commit_state(draft, first, "first", target).commitment.root
+    plan = replace(draft, data=data_root.hex(), first=state_root.hex())
+    _write_run(Path(folder), plan, first, inputs, targets)
+    return load_run(folder, target)
+
+
+def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
+    """Steps whose proof takes at most half of the memory that is free."""
+    values = sum(d_in * d_out for d_in, d_out in zip(rule.dims, rule.dims[1:], strict=False))
+    values += 2 * rule.batch * sum(rule.dims)
+    free = psutil.virtual_memory().available // 2
+    return max(1, min(steps, free // (_VALUE_BYTES["cpu"] * values)))
+
+
+def commit_data(plan: RunPlan, inputs: Any, targets: Any, target: Target) -> ProverData:
+    """Commit to the samples, int16."""
+    tensors = {"inputs": target.to_device(inputs), "targets": target.to_device(targets)}
+    return plan.scheme.commit(target, tensors, data_shapes(plan.rule, plan.samples))
+
+
+def commit_state(plan: RunPlan, state: TrainingState, when: str, target: Target) -> ProverData:
+    """Commit to the parameters of a state, named as a segment's "first" or "last"."""
+    return plan.scheme.commit(
+        target,
+        state_tensors(plan, state, when, target, committed=True),
+        state_shapes(plan.rule, plan.stacked, when),
+    )
+
+
+def state_tensors(
+    plan: RunPlan, state: TrainingState, when: str, target: Target, committed: bool = False
+) -> dict[str, Array]:
+    """A state's tensors on the target; committed: as integers that a commitment takes."""
+    arrays = state_arrays(plan.rule, plan.stacked, state, when)
+    if committed:
+        arrays = {name: _centred(array) for name, array in arrays.items()}
+    return {name: target.to_device(array) for name, array in arrays.items()}
+
+
+def _centred(array: Any) -> Any:
+    """Unsigned 16-bit integers less 2^15, as they are committed; others as they are."""
+    if array.dtype != np.uint16:
+        return array
+    return (array.astype(np.int32) - (1 << 15)).astype(np.int16)
+
+
+def _write_run(
+    folder: Path, plan: RunPlan, first: TrainingState, inputs: np.ndarray, targets: np.ndarray
+) -> None:
+    if (folder / RUN_FILE).exists():
+        if not binding.same_json(read_json(folder / RUN_FILE), plan.to_json()):
+            raise UnusableInput(f"{folder} holds another run; choose another folder")
+        return
+    try:
+        (folder / "states").mkdir(parents=True, exist_ok=True)
+        (folder / "proofs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise UnusableInput(f"cannot make the folder {folder}: {error.strerror}") from error
+    data = safetensors_bytes({"inputs": inputs, "targets": targets})
+    state = folder / "states" / f"{0:06d}.safetensors"
+    secrets = [
+        NewFile(folder / DATA_FILE, data, _SECRET),
+        NewFile(state, first.to_bytes(), _SECRET),
+    ]
+    write_together([*secrets, NewFile(folder / RUN_FILE, json_file(plan.to_json()))])
+
+
+def load_run(folder: PathLike, target: Target) -> TrainingRun:
+    """Read what ``start_run`` wrote; raises UnusableInput for anything else."""
+    path = Path(folder)
+    if not (path / RUN_FILE).is_file():
+        raise UnusableInput(f"{path} is no folder that zkbench train wrote")
+    plan = RunPlan.from_json(read_json(path / RUN_FILE), os.fspath(path / RUN_FILE))
+    tensors, _ = read_safetensors(path / DATA_FILE)
+    shapes = data_shapes(plan.rule, plan.samples)
+    if {name: array.shape for name, array in tensors.items()} != shapes or any(
+        array.dtype != np.int16 for array in tensors.values()
+    ):
+        raise UnusableInput(f"{path / DATA_FILE} does not hold the run's data")
+    place = place_on(target)
+    return TrainingRun(path, plan, place(tensors["inputs"]), place(tensors["targets"]), target)
+
+
+def finish_run(run: TrainingRun, note: Note = silent) -> TrainingCommitment:
+    """Train what is not trained yet, keeping the state at every boundary; publish the commitment.
+
+    Raises QuantisationError where a value leaves its range.
+    """
+    for index in range(run.segments.num_segments):
+        if not run.state_path(index + 1).exists():
+            note(f"segment {index + 1} of {run.segments.num_segments}")
+            state = run.state(index)
+            for _, behind in run.steps(index):
+                state = behind
+            write_together([NewFile(run.state_path(index + 1), state.to_bytes(), _SECRET)])
+    last = commit_state(run.plan, run.state(run.segments.num_segments), "last", run.target)
+    public = run.plan.commitment(last.commitment.root.hex())
+    write_together([NewFile(run.folder / COMMITMENT_FILE, json_file(public.to_json()))])
+    return public
+
+
+# Proofs.
+
+
+def prove_training(
+    run: TrainingRun,
+    public: TrainingCommitment,
+    timer: PhaseTimer | None = None,
+    minimum_bits: float = MINIMUM_BITS,
+    note: Note = silent,
+) -> tuple[bytes, TrainingStatement]:
+    """Prove a finished run, segment by segment; finished segments are kept in the run's folder.
+
+    Raises UnusableInput where memory or soundness do not suffice.
+    """
+    timer = timer or PhaseTimer()
+    plan = run.plan.cut(public)
+    remedy = "train with longer segments or more queries"
+    binding.require_bits(plan.soundness_terms(), minimum_bits, remedy)
+    _require_memory(plan.program(0), run.target)
+    outer = Proof(binding.header(plan.protocol(), plan.statement))
+    roots = [bytes.fromhex(public.roots.first)]
+    for index in range(plan.num_segments):
+        note(f"segment {index + 1} of {plan.num_segments}")
+        root, part = _kept_segment(run, plan, index, roots[-1])
+        if part is None:
+            root, part = prove_segment(run, plan, index, timer)
+            _keep_segment(run, index, roots[-1], root, part)
+        roots.append(root)
+        outer.messages += [Message("state", root), Message("segment", part)]
+    return outer.to_bytes(), plan.statement
+
+
+def prove_segment(
+    run: TrainingRun, plan: Plan, index: int, timer: PhaseTimer
+) -> tuple[bytes, bytes]:
+    """(root of the state behind the segment, its proof)."""
+    segment, target = plan.program(index), run.target
+    with timer.phase("witness"):
+        first = run.state(index)
+        tensors, last = SegmentTensors(segment, first), first
+        for step, (trace, state) in enumerate(run.steps(index)):
+            tensors.add(step, trace)
+            last = state
+        on_target = tensors.to_target(target, segment.field)
+        for when, one in (("first", first), ("last", last)):
+            on_target |= state_tensors(run.plan, one, when, target)
+        fit_workspace(target)
+    with timer.phase("commit"):
+        given = [
+            commit_data(run.plan, run.inputs, run.targets, target),
+            commit_state(run.plan, first, "first", target),
+            commit_state(run.plan, last, "last", target),
+        ]
+    before, after = (data.commitment.root for data in given[1:])
+    identity = plan.segment_protocol(index)
+    transcript = binding.begin_proof(segment.field, identity, plan.public, plan.statement)
+    transcript.bind("states", [before.hex(), after.hex()])
+    segment.program.prove(transcript, target, given, on_target, timer)
+    return after, transcript.finish()
+
+
+def _require_memory(segment: TrainingSegment, target: Target) -> None:
+    values = sum(int(np.prod(shape)) for shape in segment.witness_shapes.values())
+    needed, available = _VALUE_BYTES[target.name] * values, psutil.virtual_memory().available
+    if needed > available:
+        raise UnusableInput(
+            f"a segment of {segment.steps} steps takes {needed / 2**30:,.1f} GiB of memory at least,"
+            f" and {available / 2**30:,.1f} GiB are free; train with shorter segments"
+        )
+
+
+def _segment_path(run: TrainingRun, index: int) -> Path:
+    return run.folder / "proofs" / f"{index:06d}.bin"
+
+
+def _keep_segment(run: TrainingRun, index: int, before: bytes, after: bytes, part: bytes) -> None:
+    write_together([NewFile(_segment_path(run, index), before + after + part, _SECRET)])
+
+
+def _kept_segment(
+    run: TrainingRun, plan: Plan, index: int, before: bytes
+) -> tuple[bytes, bytes | None]:
+    """A segment that an earlier call proved, if it is one of this very proof."""
+    path, size = _segment_path(run, index), len(before)
+    if not path.is_file():
+        return b"", None
+    data = read_bytes(path)
+    after, part = data[size : 2 * size], data[2 * size :]
+    try:
+        verify_segment(plan, index, before, after, part)
+    except ProofRejected:
+        return b"", None
+    return after, part
+
+
+# Verification.
+
+
+def verify_training(
+    proof: bytes,
+    statement: TrainingStatement,
+    public: TrainingCommitment,
+    minimum_bits: float = MINIMUM_BITS,
+) -> float:
+    """Return the bits of soundness with which the proof shows the statement.
+
+    Raises ProofRejected, with the reason, for any other bytes.
+    """
+    binding.require_model(public, statement.model)
+    if statement != TrainingStatement.of(public, statement.seed, statement.steps):
+        raise ProofRejected("the statement is about another run than the commitment")
+    outer = Proof.from_bytes(proof)
+    plan = _claimed_plan(outer, statement, public)
+    bits = binding.sufficient_bits(plan.soundness_terms(), minimum_bits)
+    before = bytes.fromhex(public.roots.first)
+    for index, (after, part) in enumerate(_segments(outer, plan)):
+        verify_segment(plan, index, before, after, part)
+        before = after
+    if before != bytes.fromhex(public.roots.last):
+        raise ProofRejected("the last segment leads to another state")
+    return bits
+
+
+def _claimed_plan(outer: Proof, statement: TrainingStatement, public: TrainingCommitment) -> Plan:
+    claimed = outer.header.get("protocol")
+    segment = claimed.get("segment") if isinstance(claimed, dict) else None
+    if type(segment) is not int:
+        raise ProofRejected("the proof was made with other parameters")
+    try:
+        plan = Plan(public, statement, segment)
+    except UnusableInput as error:
+        raise ProofRejected(str(error)) from error
+    if not binding.same_json(claimed, plan.protocol()):
+        raise ProofRejected("the proof was made with other parameters")
+    if not binding.same_json(outer.header, binding.header(plan.protocol(), statement)):
+        raise ProofRejected("the proof is of another statement")
+    return plan
+
+
+def _segments(outer: Proof, plan: Plan) -> list[tuple[bytes, bytes]]:
+    """(root of the state behind it, proof) of each segment."""
+    labels = [message.label for message in outer.messages]
+    if labels != ["state", "segment"] * plan.num_segments:
+        raise ProofRejected("the proof does not have the statement's segments")
+    payloads = [message.payload for message in outer.messages]
+    return list(zip(payloads[::2], payloads[1::2], strict=True))
+
+
+def verify_segment(plan: Plan, index: int, before: bytes, after: bytes, part: bytes) -> None:
+    """Raises ProofRejected unless these steps lead from one state to the other."""
+    if len(after) != len(before):
+        raise ProofRejected("a state's root is malformed")
+    public, segment = plan.public, plan.program(index)
+    states = (public.state(before, "first"), public.state(after, "last"))
+    given = [public.data(), *states]
+
+    def script(transcript: VerifierTranscript) -> None:
+        transcript.bind("states", [before.hex(), after.hex()])
+        segment.program.verify(transcript, given)
+
+    identity = plan.segment_protocol(index)
+    binding.verify_bound(part, segment.field, identity, public, plan.statement, script)
