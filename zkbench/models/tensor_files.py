@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zkbench.errors import UnusableInput
 from zkbench.files import PathLike, read_bytes, write_atomically
 
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I16": "<i2", "I64": "<i8"}
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 # The library's function has no types.
 _deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
 
@@ -23,7 +23,13 @@ _NPY_MAGIC = b"\x93NUMPY"
 
 def read_safetensors(path: PathLike) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The tensors and the metadata of a safetensors file; bfloat16 becomes float32."""
-    data = read_bytes(path)
+    return parse_safetensors(read_bytes(path), path)
+
+
+def parse_safetensors(
+    data: bytes, path: PathLike
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """``read_safetensors`` of a file's content; `path` is for errors."""
     try:
         entries = _deserialize(data)
     except safetensors.SafetensorError as error:

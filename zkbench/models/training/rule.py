@@ -43,6 +43,8 @@ WEIGHT_BITS = 32
 MAX_SHIFT = 24  # a remainder is looked up in a table of 2^shift entries
 PROBABILITY_BITS = 14
 MOMENTUM_BITS = 12
+MAX_FRACTION_BITS = 40
+MAX_SOFTMAX_BITS = 11  # EXP reaches zero within its 2^15 steps
 MAX_STEPS = 1 << 14  # of a segment: |W| stays below 2^32 whatever the updates are
 _MAX_RATE_NUMERATOR = 1 << 8
 _SUM_BITS = 62  # accumulators stay below 2^62, whatever 16-bit values a prover commits to
@@ -113,11 +115,24 @@ class TrainingRule:
             raise UnusableInput("widths and batch size must be positive")
         if self.loss not in LOSSES:
             raise UnusableInput(f"the loss {self.loss!r} is none of {', '.join(LOSSES)}")
+        self._check_fraction_bits()
         m, k = self.rate
         if not 1 <= m < _MAX_RATE_NUMERATOR or not 0 <= k <= 64:
             raise UnusableInput(f"the rate {m} / 2^{k} is none with 1 <= m < 256, 0 <= k <= 64")
         if not 0 <= self.momentum < 1 << MOMENTUM_BITS:
             raise UnusableInput(f"the momentum {self.momentum} is not in [0, {1 << MOMENTUM_BITS})")
+
+    def _check_fraction_bits(self) -> None:
+        for name, bits in asdict(self.formats).items():
+            if not 0 <= bits <= MAX_FRACTION_BITS:
+                raise UnusableInput(
+                    f"{bits} fraction bits of {name}s are not within 0 to {MAX_FRACTION_BITS}"
+                )
+        if self.loss == "cross-entropy" and not 1 <= self.formats.output <= MAX_SOFTMAX_BITS:
+            raise UnusableInput(
+                f"outputs under cross-entropy have 1 to {MAX_SOFTMAX_BITS} fraction bits, not"
+                f" {self.formats.output}"
+            )
 
     def _check_shifts(self, layer: int) -> None:
         shifts = {"forward": self.forward_shift(layer), "update": self.update_shift(layer)}
