@@ -27,7 +27,7 @@ from zkbench.protocols.tables import Exp
 from zkbench.quant.formats import FixedPoint, QuantisationError
 from zkbench.quant.linear import FLOAT64_EXACT
 
-__all__ = ["StepTrace", "TrainingState", "integer_outputs", "train_step"]
+__all__ = ["ExactWeight", "StepTrace", "TrainingState", "integer_outputs", "train_step"]
 
 _LIMB_BITS = 16
 _LAST_INDEX = (1 << 16) - 1
@@ -145,7 +145,7 @@ class _Ranges:
                 )
 
 
-class _Weight:
+class ExactWeight:
     """W_l in float64 for exact products: whole, or as limbs W = 2^16 hi + lo."""
 
     def __init__(self, weight: NDArray[np.int32], largest: int, largest_sum: int) -> None:
@@ -174,7 +174,7 @@ class _Step:
     def __init__(self, rule: TrainingRule, state: TrainingState) -> None:
         self.rule, self.state, self.ranges = rule, state, _Ranges()
         self._weights = [
-            _Weight(weight, largest, self._largest_sum(layer))
+            ExactWeight(weight, largest, self._largest_sum(layer))
             for layer, (weight, largest) in enumerate(
                 zip(state.weights, _largest_magnitudes(state.weights), strict=True)
             )
