@@ -1,4 +1,4 @@
-"""The command ``zkbench``: commit, prove, verify, bench, ceilings, info, soundness.
+"""The command ``zkbench``: commit, train, prove, verify, bench, ceilings, info, soundness.
 
 Exit codes: 0 accepted or done, 1 a proof was rejected, 2 an input cannot be used.
 """
@@ -37,14 +37,15 @@ def _fail(args: argparse.Namespace, message: str, code: int = UNUSABLE) -> int:
 def _parser() -> argparse.ArgumentParser:
     from zkbench.bench import ceilings_command as ceilings
     from zkbench.bench import command as bench
-    from zkbench.commands import commit, info, prove, soundness, verify
+    from zkbench.commands import commit, info, prove, soundness, train, verify
 
     parser = argparse.ArgumentParser(
-        prog="zkbench", description="Proofs of neural network inference, and what they cost."
+        prog="zkbench",
+        description="Proofs of neural networks' inference and training, and what they cost.",
     )
     parser.add_argument("--version", action="version", version=f"zkbench {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for one in (commit, prove, verify):
+    for one in (commit, train, prove, verify):
         one.add_command(commands)
     benchmark = commands.add_parser("bench", help="time one protocol, or a whole run sheet")
     bench.add_arguments(benchmark)

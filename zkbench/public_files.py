@@ -9,17 +9,20 @@ from zkbench.errors import UnusableInput, malformed
 from zkbench.files import PathLike, read_json
 from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.statement import ModelCommitment, Statement
+from zkbench.training_statement import TrainingCommitment, TrainingStatement
 
-AnyCommitment = ModelCommitment | LanguageCommitment
-AnyStatement = Statement | LanguageStatement
+AnyCommitment = ModelCommitment | LanguageCommitment | TrainingCommitment
+AnyStatement = Statement | LanguageStatement | TrainingStatement
 
 _COMMITMENTS: dict[str, type[AnyCommitment]] = {
     "mlp": ModelCommitment,
     "language": LanguageCommitment,
+    "mlp-training": TrainingCommitment,
 }
 _STATEMENTS: dict[str, type[AnyStatement]] = {
     "mlp-inference": Statement,
     "language-inference": LanguageStatement,
+    "mlp-training": TrainingStatement,
 }
 
 

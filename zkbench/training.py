@@ -244,6 +244,20 @@ def load_run(folder: PathLike, target: Target) -> TrainingRun:
     return TrainingRun(path, plan, place(tensors["inputs"]), place(tensors["targets"]), target)
 
 
+def finished_run(folder: PathLike, target: Target) -> tuple[TrainingRun, TrainingCommitment]:
+    """A run whose steps are all done, and its commitment; raises UnusableInput for another."""
+    run = load_run(folder, target)
+    path = run.folder / COMMITMENT_FILE
+    if not path.is_file():
+        raise UnusableInput(
+            f"the run in {folder} is not finished; run zkbench train again to go on"
+        )
+    public = TrainingCommitment.from_json(read_json(path), os.fspath(path))
+    if public != run.plan.commitment(public.roots.last):
+        raise UnusableInput(f"{path} is not the commitment to the run beside it")
+    return run, public
+
+
 def finish_run(run: TrainingRun, note: Note = silent) -> TrainingCommitment:
     """Train what is not trained yet, keeping the state at every boundary; publish the commitment.
 
@@ -373,11 +387,10 @@ def verify_training(
     binding.require_model(public, statement.model)
     if statement != TrainingStatement.of(public, statement.seed, statement.steps):
         raise ProofRejected("the statement is about another run than the commitment")
-    outer = Proof.from_bytes(proof)
-    plan = _claimed_plan(outer, statement, public)
+    plan = claimed_plan(proof, statement, public)
     bits = binding.sufficient_bits(plan.soundness_terms(), minimum_bits)
     before = bytes.fromhex(public.roots.first)
-    for index, (after, part) in enumerate(_segments(outer, plan)):
+    for index, (after, part) in enumerate(_segments(Proof.from_bytes(proof), plan)):
         verify_segment(plan, index, before, after, part)
         before = after
     if before != bytes.fromhex(public.roots.last):
@@ -385,7 +398,9 @@ def verify_training(
     return bits
 
 
-def _claimed_plan(outer: Proof, statement: TrainingStatement, public: TrainingCommitment) -> Plan:
+def claimed_plan(proof: bytes, statement: TrainingStatement, public: TrainingCommitment) -> Plan:
+    """How a proof says that it is cut; raises ProofRejected unless its header is the statement's."""
+    outer = Proof.from_bytes(proof)
     claimed = outer.header.get("protocol")
     segment = claimed.get("segment") if isinstance(claimed, dict) else None
     if type(segment) is not int:

@@ -7,7 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from zkbench.commands.options import DONE, add_json, add_target, refuse, show
+from zkbench.commands.options import (
+    DONE,
+    add_json,
+    add_scheme,
+    add_target,
+    chosen_scheme,
+    refuse,
+    show,
+)
 from zkbench.errors import UnusableInput
 
 _SHIFT = 16
@@ -48,42 +56,16 @@ def add_command(commands: Any) -> None:
         help="of a language model: tokens of the longest prompts; the more, the further a softmax's"
         f" row may be from 1 (default {DEFAULT_CONTEXT})",
     )
-    _add_scheme(parser)
+    add_scheme(parser)
     add_target(parser)
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
-def _add_scheme(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--scheme",
-        choices=("whir", "ligero"),
-        default="whir",
-        help="of every commitment in the proofs (default %(default)s; ligero: the simple one)",
-    )
-    parser.add_argument(
-        "--johnson",
-        action="store_true",
-        help="WHIR up to Johnson's radius instead of unique decoding: still smaller, still proven",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     is_language = args.model is not None or args.random is not None
     return _commit_language_model(args) if is_language else _commit_perceptron(args)
-
-
-def _scheme(args: argparse.Namespace) -> Any:
-    """The commitment scheme asked for, with its standard parameters."""
-    from zkbench.commitments.ligero import Ligero
-    from zkbench.commitments.whir import Whir
-
-    if args.scheme == "whir":
-        return Whir(johnson=args.johnson)
-    if args.johnson:
-        raise UnusableInput("--johnson is for --scheme whir")
-    return Ligero()
 
 
 def _commit_perceptron(args: argparse.Namespace) -> int:
@@ -99,7 +81,7 @@ def _commit_perceptron(args: argparse.Namespace) -> int:
     refuse(args, ("context",), "a perceptron")
     shift = _SHIFT if args.shift is None else args.shift
     headroom = 1 if args.headroom is None else args.headroom
-    scheme = _scheme(args)
+    scheme = chosen_scheme(args)
     with progress("committing") as note:
         where = target(args.target)
         model = FloatMLP.from_safetensors(args.weights)
@@ -146,7 +128,7 @@ def _commit_language_model(args: argparse.Namespace) -> int:
     from zkbench.progress import progress
 
     refuse(args, ("shift",), "language models: their shifts are calibrated")
-    scheme = _scheme(args)
+    scheme = chosen_scheme(args)
     with progress("reading") as note:
         where = target(args.target)
         source = find_source(args)

@@ -38,11 +38,15 @@ def _commitment(path: str) -> dict[str, Any]:
     from zkbench.language_statement import LanguageCommitment
     from zkbench.model_folder import COMMITMENT_FILE
     from zkbench.public_files import read_any_commitment
+    from zkbench.training_statement import TrainingCommitment
 
     public = read_any_commitment(
         os.path.join(path, COMMITMENT_FILE) if os.path.isdir(path) else path
     )
     found: dict[str, Any] = {"model": public.digest, "kind": public.to_json()["kind"]}
+    if isinstance(public, TrainingCommitment):
+        told = public.to_json()
+        return {**found, **{key: told[key] for key in ("samples", "rule", "scheme", "roots")}}
     if isinstance(public, LanguageCommitment):
         found |= _language(public)
     else:

@@ -35,6 +35,32 @@ def add_bits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_scheme(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scheme",
+        choices=("whir", "ligero"),
+        default="whir",
+        help="of every commitment in the proofs (default %(default)s; ligero: the simple one)",
+    )
+    parser.add_argument(
+        "--johnson",
+        action="store_true",
+        help="WHIR up to Johnson's radius instead of unique decoding: still smaller, still proven",
+    )
+
+
+def chosen_scheme(args: argparse.Namespace) -> Any:
+    """The commitment scheme asked for, with its standard parameters."""
+    from zkbench.commitments.ligero import Ligero
+    from zkbench.commitments.whir import Whir
+
+    if args.scheme == "whir":
+        return Whir(johnson=args.johnson)
+    if args.johnson:
+        raise UnusableInput("--johnson is for --scheme whir")
+    return Ligero()
+
+
 def add_prompt(group: Any) -> None:
     """What a language model continues."""
     group.add_argument("--prompt", help="for a language model: a text, through its tokenizer")

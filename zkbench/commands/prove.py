@@ -1,4 +1,4 @@
-"""``zkbench prove``: which labels or tokens a committed model gives."""
+"""``zkbench prove``: which labels or tokens a committed model gives, or how it was trained."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from zkbench.errors import UnusableInput
 
 
 def add_command(commands: Any) -> None:
-    parser = commands.add_parser("prove", help="prove which labels or tokens a model gives")
-    parser.add_argument("--model", required=True, help="folder that zkbench commit wrote")
-    given = parser.add_mutually_exclusive_group(required=True)
+    parser = commands.add_parser(
+        "prove", help="prove which labels or tokens a model gives, or a training run"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", help="folder that zkbench commit wrote")
+    source.add_argument("--training", help="folder that zkbench train wrote")
+    given = parser.add_mutually_exclusive_group()
     given.add_argument("--input", help="for a perceptron: .npy of inputs, batch x features")
     add_prompt(given)
     parser.add_argument(
@@ -47,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
     from zkbench.public_files import read_any_commitment
 
     check_writable([args.out, args.statement])
+    if args.training is not None:
+        return _prove_training(args)
+    if args.input is None and args.prompt is None and args.tokens is None:
+        raise UnusableInput("give --input, or for a language model --prompt or --tokens")
     public = read_any_commitment(model_folder(args.model) / COMMITMENT_FILE)
     if isinstance(public, LanguageCommitment):
         return _prove_tokens(args, public)
@@ -111,6 +119,27 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
     count = len(asked)
     what = f"{count} token{'s' if count > 1 else ''} behind a prompt of {len(tokens)}"
     done = f"{what} by model {statement.model[:16]}"
+    _show(args, done, statement.model, where.name, seconds, timer, proof, terms, found)
+    return DONE
+
+
+def _prove_training(args: argparse.Namespace) -> int:
+    from zkbench.kernels.launch import target
+    from zkbench.progress import ReportingTimer, progress
+    from zkbench.training import finished_run, prove_training
+
+    refuse(args, ("input", "prompt", "tokens", "positions"), f"the training run {args.training}")
+    with progress("proving") as note:
+        where = target(args.target)
+        run, public = finished_run(args.training, where)
+        timer = ReportingTimer(where.synchronise, note)
+        start = time.perf_counter()
+        proof, statement = prove_training(run, public, timer, args.minimum_bits, note)
+        seconds = time.perf_counter() - start
+        _write(args, proof, statement)
+    terms = run.plan.cut(public).soundness_terms()
+    found = {"steps": statement.steps, "segment": run.plan.segment}
+    done = f"{statement.steps} steps of training run {statement.model[:16]}"
     _show(args, done, statement.model, where.name, seconds, timer, proof, terms, found)
     return DONE
 

@@ -26,12 +26,17 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from zkbench.language_statement import LanguageCommitment
     from zkbench.public_files import read_any_commitment
+    from zkbench.training_statement import TrainingCommitment
 
     public = read_any_commitment(args.commitment)
     if isinstance(public, LanguageCommitment):
         tokens, positions = _sizes_of(args, public)
         terms = public.soundness_terms(tokens, positions)
         return _show(args, public, {"tokens": tokens, "positions": positions}, terms)
+    if isinstance(public, TrainingCommitment):
+        plan = _plan_of(args, public)
+        sizes = {"steps": plan.statement.steps, "segment": plan.segment}
+        return _show(args, public, sizes, plan.soundness_terms())
     batch = _batch_of(args, public)
     return _show(args, public, {"batch": batch}, public.protocol(batch).soundness_terms())
 
@@ -51,6 +56,26 @@ def _show(args: argparse.Namespace, public: Any, sizes: dict[str, int], terms: A
     lines.append(f"{total:8.1f}  in total (-log2 of the sum of all errors)")
     show(args, result, "\n".join(lines))
     return DONE
+
+
+def _plan_of(args: argparse.Namespace, public: Any) -> Any:
+    """How the proof of a training run is cut."""
+    from zkbench.files import read_bytes
+    from zkbench.proof import ProofRejected
+    from zkbench.public_files import read_any_statement
+    from zkbench.training import claimed_plan
+    from zkbench.training_statement import TrainingStatement
+
+    refuse(args, ("batch", "num_tokens", "num_positions"), "a training run")
+    if args.proof is None or args.statement is None:
+        raise UnusableInput("give the proof and its --statement: the bits depend on its segments")
+    statement = read_any_statement(args.statement)
+    if not isinstance(statement, TrainingStatement):
+        raise UnusableInput(f"{args.statement} is not about a training run")
+    try:
+        return claimed_plan(read_bytes(args.proof), statement, public)
+    except ProofRejected as error:
+        raise UnusableInput(f"{args.proof} does not fit: {error}") from error
 
 
 def _in_range(name: str, value: int, most: int) -> int:

@@ -73,11 +73,18 @@ def _kind(args: argparse.Namespace, public: Any, statement: Any) -> Verified:
     """Raises ProofRejected for a statement about another kind of model than the commitment's."""
     from zkbench.language_statement import LanguageCommitment, LanguageStatement
     from zkbench.proof import ProofRejected
+    from zkbench.statement import ModelCommitment, Statement
+    from zkbench.training_statement import TrainingCommitment, TrainingStatement
 
-    kinds = isinstance(public, LanguageCommitment), isinstance(statement, LanguageStatement)
-    if kinds[0] != kinds[1]:
+    kinds: dict[tuple[type, type], Any] = {
+        (ModelCommitment, Statement): _perceptron,
+        (LanguageCommitment, LanguageStatement): _language,
+        (TrainingCommitment, TrainingStatement): _training,
+    }
+    kind = kinds.get((type(public), type(statement)))
+    if kind is None:
         raise ProofRejected("the statement is about another model")
-    return _language(args, public, statement) if kinds[0] else _perceptron(args, public, statement)
+    return kind(args, public, statement)
 
 
 def _perceptron(args: argparse.Namespace, public: Any, statement: Any) -> Verified:
@@ -89,6 +96,22 @@ def _perceptron(args: argparse.Namespace, public: Any, statement: Any) -> Verifi
     batch = len(statement.labels)
     words = f"gives these {batch} inputs these labels"
     return Verified(words, {"batch": batch}, verify_inference)
+
+
+def _training(args: argparse.Namespace, public: Any, statement: Any) -> Verified:
+    from zkbench.training import verify_training
+
+    refuse(args, ("input", "prompt", "tokens"), "a training run")
+    rule, roots = statement.rule, statement.roots
+    rate = rule.batch * rule.rate[0] / 2 ** rule.rate[1]
+    order = f"in the order of seed {statement.seed}"
+    data = f"{statement.samples} samples behind {roots.data[:16]} {order}"
+    words = (
+        f"has the weights {roots.last[:16]} after {statement.steps} steps from {roots.first[:16]} of"
+        f" SGD on the {rule.loss} loss (rate {rate:.6g}, momentum {rule.momentum / 4096:.4g}, batches"
+        f" of {rule.batch}) on the {data}"
+    )
+    return Verified(words, {"steps": statement.steps, "seed": statement.seed}, verify_training)
 
 
 def _check_inputs(path: str, statement: Any, public: Any) -> None:
