@@ -54,6 +54,29 @@ class Relu:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """1 where y >= 0, else 0, on signed ``bits``-bit integers: ReLU's derivative, as zkDL has it."""
+
+    bits: int = 16
+
+    @property
+    def name(self) -> str:
+        return f"sign{self.bits}"
+
+    @property
+    def offset(self) -> int:
+        return 1 << (self.bits - 1)
+
+    @property
+    def values(self) -> np.ndarray:
+        return (np.arange(1 << self.bits) >= self.offset).astype(np.int32)
+
+    def extension(self, field: Field, point: Sequence[Element]) -> Element:
+        """The sign bit of j = y + 2^(bits-1)."""
+        return point[-1] + field.element(0)
+
+
+@dataclass(frozen=True)
 class FunctionTable:
     """Any table: ``entries`` are integers of at most 17 bits, 2^k of them."""
 
@@ -140,4 +163,4 @@ def exp_entries(log_delta: int, log_scale: int) -> np.ndarray:
 
 
 EXP = Exp()
-Table = Relu | FunctionTable | Exp
+Table = Relu | Sign | FunctionTable | Exp
