@@ -79,10 +79,14 @@ MAX_SHIFT = 24
 def relu_bits(accumulators: Any, shift: int, dtype: Any = np.int8) -> Any:
     """B for int64 accumulators of any shape: (16 + shift, *shape) of ``dtype``, where they lie.
 
-    Accumulators whose y is not an int16 have no such bits: the caller must have checked.
+    Raises ValueError if a y is no int16: there are no such bits then.
     """
     number = accumulators + ((1 << (shift - 1)) + (1 << (shift + _LOW_BITS)))
     length = VALUE_BITS + shift
+    if bool((number >> length).any()):
+        raise ValueError(
+            "an accumulator's quotient exceeds 16 bits, so it has no bits to commit to"
+        )
     bits = np.empty((length, *number.shape), dtype=dtype, like=number)
     for k in range(length):
         bits[k] = (number >> k) & 1
@@ -212,16 +216,22 @@ class ZkReluBits:
 
     def soundness_terms(self, num_claims: int) -> list[Term]:
         """Each source of error, with its bits, for at most ``num_claims`` claims on a."""
+        return self.bits_terms() + self.output_terms(num_claims)
+
+    def bits_terms(self) -> list[Term]:
+        """Those of the first part."""
         field_bits, rounds = self.field.bits, depth(self.bits_shape)
         return [
             Term("bits at a random point", error_bits(field_bits, rounds)),
             Term("squares of bits", Sumcheck(self.field).soundness_bits(rounds)),
-            Term(
-                "accumulators of bits at a random point", error_bits(field_bits, depth(self.shape))
-            ),
-            Term("planes of bits, joined", error_bits(field_bits, 2)),
-            *self._product.soundness_terms(num_claims),
+            Term("accumulators at a random point", error_bits(field_bits, depth(self.shape))),
+            Term("planes of bits, joined", error_bits(field_bits, 1)),
         ]
+
+    def output_terms(self, num_claims: int) -> list[Term]:
+        """Those of the second part."""
+        joined = Term("active and low, joined", error_bits(self.field.bits, 1))
+        return [*self._product.soundness_terms(num_claims), joined]
 
     @property
     def _product(self) -> ClaimsOnProducts:
