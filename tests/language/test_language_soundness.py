@@ -125,7 +125,7 @@ def test_every_use_of_a_tensor_is_claimed(family: str) -> None:
     program = Recorded(**{one.name: getattr(honest, one.name) for one in fields(Program)})
     prove(case.inference, case.data, witness(case), program)
     expected = COMMON | OF_FAMILY[family]
-    expected |= {name: ONCE for name in honest.weights if name[1] == "_"}
+    expected |= {name: ONCE for name in honest.given["weights"] if name[1] == "_"}
     expected |= dict.fromkeys(honest.checks.counts, ONCE)
     for lookup in honest.lookups:
         expected |= dict.fromkeys(lookup.pushed_shapes(honest.field), 2)
