@@ -130,7 +130,7 @@ def test_every_use_of_a_tensor_is_claimed(family: str) -> None:
     for lookup in honest.lookups:
         expected |= dict.fromkeys(lookup.pushed_shapes(honest.field), 2)
     assert dict(program.__dict__["claims"]) == expected
-    assert set(honest.weights) | set(honest.witness) <= set(expected)
+    assert set(honest.given["weights"]) | set(honest.witness) <= set(expected)
 
 
 @pytest.mark.parametrize("family", CONFIGS)
