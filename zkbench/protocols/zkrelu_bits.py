@@ -89,7 +89,7 @@ def relu_bits(accumulators: Any, shift: int, dtype: Any = np.int8) -> Any:
         )
     bits = np.empty((length, *number.shape), dtype=dtype, like=number)
     for k in range(length):
-        bits[k] = (number >> k) & 1
+        bits[k] = ((number >> k) & 1).astype(dtype)
     return bits
 
 
