@@ -18,7 +18,7 @@ SECTIONS = {
     "The digit classifier": ("digits", "proving_time", "proven_labels"),
     "Float and integer model": ("accuracy",),
     "Language models": ("language", "language_phases", "zkllm", "model_sizes", "perplexity"),
-    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "published"),
+    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "zkrelu", "published"),
     "Sizes, time and memory": ("proof_size", "verifier_time", "memory", "phases"),
     "Against the device": ("ceilings", "roofline"),
     "Small sizes": ("benchmarks",),
@@ -41,6 +41,7 @@ CAPTIONS = {
     "perplexity": "Perplexity in floating point and in integers. The text of ours comes with Python; "
     "zkLLM's figures are on C4.",
     "zkattn": "zkAttn of one layer against the length of the sequence, with zkLLM's Figure 5.",
+    "zkrelu": "Rescaling, ReLU and its derivative by tables and by bits, as zkDL has them.",
     "protocols": "Single protocols: medians and quartiles.",
     "tlookup": "Throughput of tlookup into a table of 2^16 entries.",
     "matmul": "Proving a matrix product.",

@@ -29,7 +29,7 @@ TABLES = ("digits", "proven_labels", "accuracy", "protocols", "ceilings", "roofl
 TABLES += ("published", "benchmarks", "language", "zkllm", "perplexity")
 FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "proof_size", "verifier_time")
 FIGURES += ("memory", "phases", "roofline", "accuracy", "zkattn", "model_sizes")
-FIGURES += ("language_phases",)
+FIGURES += ("language_phases", "zkrelu")
 
 
 wildcard_constraints:

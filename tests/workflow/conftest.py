@@ -19,6 +19,7 @@ from synthetic_records import (
     make_matmuls,
     make_record,
     make_sweep,
+    make_zkrelus,
 )
 
 from zkbench.bench.ceilings import write_ceilings
@@ -78,6 +79,7 @@ def records() -> list[Record]:
         made += make_matmuls(target, 5e9 * speed)
         made += make_inferences(target)
         made += make_attentions(target, 1e6 * speed)
+        made += make_zkrelus(target, 1e6 * speed)
         made += make_languages(target)
     return made
 
