@@ -44,7 +44,6 @@ from zkbench.protocols.language_witness import (
     model_arrays,
     model_tensors,
 )
-from zkbench.protocols.rotary_tables import RotaryTables
 from zkbench.security import MINIMUM_BITS
 from zkbench.transcript import VerifierTranscript
 
@@ -205,7 +204,6 @@ def prove_language_inference(
         chosen = np.array(trace.output.chosen.tolist(), dtype=np.int64)
         statement = LanguageStatement(public.digest, tokens, asked, chosen)
         inference = public.inference(statement)
-        _check_tables(committed.model, inference)
         witness = WitnessTensors(inference, committed.arrays, trace).to_target(target)
         fit_workspace(target)
     identity = public.protocol(*statement.sizes)
@@ -230,23 +228,6 @@ def _check_costs(inference: LanguageInference, target: Target, minimum_bits: flo
     what = f"a proof about {len(inference.tokens)} positions"
     needed = _WITNESS_BYTES[target.name] * values
     _require_memory(needed, what, "use fewer tokens or a machine with more")
-
-
-def _check_tables(model: IntegerLanguageModel, inference: LanguageInference) -> None:
-    """The forward pass must look up what the proof does: libraries' exp and cos differ in last bits."""
-    tables: Any = model.tables(len(inference.tokens))
-    exponentials, activation = (lookup.table.values for lookup in inference.program.lookups)
-    same = np.array_equal(tables.exponentials, exponentials)
-    same &= tables.activation is None or np.array_equal(tables.activation, activation)
-    if model.config.is_llama:
-        half = model.config.head_width // 2
-        rotary = RotaryTables.of(len(inference.tokens), half, model.config.rope_theta)
-        same &= np.array_equal(tables.cos, rotary.cos) and np.array_equal(tables.sin, rotary.sin)
-    if not same:
-        raise UnusableInput(
-            "this machine's exp or cos rounds a table's entry otherwise than a proof does;"
-            " prove on another machine or with fewer tokens"
-        )
 
 
 def proof_sizes(

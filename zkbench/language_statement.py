@@ -19,8 +19,8 @@ from zkbench.errors import UnusableInput, malformed
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.integer_attention import block_size
+from zkbench.models.language.tables import rotations
 from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.rotary_tables import RotaryTables
 from zkbench.security import Term
 
 MAX_TOKENS = 1 << 15  # the statement's schema has it, too: attention has (tokens / 128)^2 / 2 tiles
@@ -105,11 +105,8 @@ class LanguageCommitment:
         exponentials, activation = (
             lookup.table.values for lookup in self._smallest.program.lookups
         )
-        rotary = None
-        if self.config.is_llama:
-            half = self.config.head_width // 2
-            found = RotaryTables.of(_DIGEST_POSITIONS, half, self.config.rope_theta)
-            rotary = _table_digest(found.cos, found.sin)
+        turns = rotations(self.config, _DIGEST_POSITIONS)
+        rotary = None if turns is None else _table_digest(turns.cos, turns.sin)
         return TableDigests(_table_digest(exponentials), _table_digest(activation), rotary)
 
     # Proofs.
