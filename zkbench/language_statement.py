@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,11 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.integer_attention import block_size
 from zkbench.models.language.tables import rotations
-from zkbench.protocols.language_inference import LanguageInference, model_shapes
+from zkbench.protocols.language_inference import (
+    LanguageInference,
+    committed_integers,
+    model_shapes,
+)
 from zkbench.security import Term
 
 MAX_TOKENS = 1 << 15  # the statement's schema has it, too: attention has (tokens / 128)^2 / 2 tiles
@@ -87,7 +90,7 @@ class LanguageCommitment:
     @property
     def parameters(self) -> int:
         """Committed integers."""
-        return sum(prod(shape) for shape in model_shapes(self.config).values())
+        return committed_integers(self.config)
 
     @property
     def commitment(self) -> Commitment:

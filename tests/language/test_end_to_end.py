@@ -188,7 +188,7 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
     class Little:
         available = 1 << 10
 
-    monkeypatch.setattr("zkbench.language.psutil.virtual_memory", Little)
+    monkeypatch.setattr("zkbench.language_memory.psutil.virtual_memory", Little)
     monkeypatch.setattr(type(llama.committed.model), "forward", None)
     with pytest.raises(UnusableInput, match=r"a proof about 8 positions takes .* use fewer tokens"):
         LanguageCase.of(llama.committed, np.arange(5))
@@ -198,7 +198,7 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
 
 def test_the_model_looks_up_what_is_proven(case):
     inference = case.public.inference(case.statement)
-    tables = case.committed.placed.tables(len(inference.tokens))
+    tables = case.committed.placed.stacked.tables(len(inference.tokens))
     exponentials, activation = (one.table.values for one in inference.program.lookups)
     np.testing.assert_array_equal(tables.exponentials, exponentials)
     if tables.activation is not None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log2
+from math import log2, prod
 from typing import Any
 
 import numpy as np
@@ -284,6 +284,16 @@ class LanguageInference:
             self.unsigned,
         )
 
+    @property
+    def virtual_shapes(self) -> dict[str, Shape]:
+        """Tensors that a prover holds beside those that are committed, in a range, or read by norms."""
+        config, width = self.config, (self.config.width,)
+        shapes: dict[str, Shape] = {"activated": (config.layers, *self._rows, config.ffn_width)}
+        if not config.norm_first:
+            shapes["y1"] = (config.layers, *self._rows, *width)
+            shapes["yf"] = (1, len(self.positions), *width)
+        return shapes
+
     def _witness_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
         for operator in self.operators:
@@ -328,6 +338,11 @@ def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
         if name in linear_names(config) and has_bias(config, name):
             shapes[f"b_{name}"] = (layers, *d_out)
     return shapes
+
+
+def committed_integers(config: LanguageModelConfig) -> int:
+    """How many these tensors have."""
+    return sum(map(prod, model_shapes(config).values()))
 
 
 def norm_tensors(config: LanguageModelConfig) -> dict[str, tuple[str, str]]:
