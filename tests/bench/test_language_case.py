@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zkbench.bench import language_case, language_models
+from zkbench import placed_model
+from zkbench.bench import language_models
 from zkbench.bench.cases import make_case
 from zkbench.bench.language_models import integer_model, padded, prompt
 from zkbench.bench.language_records import nominal_parameters, printed_name
@@ -170,7 +171,7 @@ def test_another_model_of_the_prover_is_not_the_shipped_one(
         found["w_q"][0, 0, 0, 0] += 1
         return found
 
-    monkeypatch.setattr(language_case, "model_arrays", arrays)
+    monkeypatch.setattr(placed_model, "model_arrays", arrays)
     returned = ready(SHIPPED_RUN).prove(PhaseTimer())
     monkeypatch.undo()
     with pytest.raises(ProofRejected, match="the proof is about another model"):

@@ -29,6 +29,7 @@ from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.model_folder import MODEL_FILE
 from zkbench.models.language.tokenizer import ByteTokenizer
 from zkbench.proof import Proof
+from zkbench.protocols.operators import Rotation
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
     class Little:
         available = 1 << 10
 
-    monkeypatch.setattr("zkbench.language.psutil.virtual_memory", Little)
+    monkeypatch.setattr("zkbench.language_memory.psutil.virtual_memory", Little)
     monkeypatch.setattr(type(llama.committed.model), "forward", None)
     with pytest.raises(UnusableInput, match=r"a proof about 8 positions takes .* use fewer tokens"):
         LanguageCase.of(llama.committed, np.arange(5))
@@ -195,13 +196,18 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
         commit_language_model(llama.committed.model, cpu_target(), SMALL)
 
 
-def test_a_table_that_rounds_otherwise(llama, monkeypatch):
-    tables = llama.committed.model.tables(16)
-    cos = tables.cos.copy()
-    cos[5, 1] += 1
-    monkeypatch.setattr(type(llama.committed.model), "tables", lambda *_: replace(tables, cos=cos))
-    with pytest.raises(UnusableInput, match="rounds a table's entry otherwise"):
-        LanguageCase.of(llama.committed, np.arange(11))
+def test_the_model_looks_up_what_is_proven(case):
+    inference = case.public.inference(case.statement)
+    tables = case.committed.placed.stacked.tables(len(inference.tokens))
+    exponentials, activation = (one.table.values for one in inference.program.lookups)
+    np.testing.assert_array_equal(tables.exponentials, exponentials)
+    if tables.activation is not None:
+        np.testing.assert_array_equal(tables.activation, activation)
+    rotations = [one for one in inference.program.operators if isinstance(one, Rotation)]
+    assert len(rotations) == (2 if case.public.config.is_llama else 0)
+    for rotation in rotations:
+        np.testing.assert_array_equal(tables.cos, rotation.tables.cos)
+        np.testing.assert_array_equal(tables.sin, rotation.tables.sin)
 
 
 def test_the_header_holds_the_sizes(llama):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log2
+from math import log2, prod
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from zkbench.models.language.formats import (
     matrix_names,
 )
 from zkbench.models.language.integer_tensors import has_bias
-from zkbench.models.language.tables import activation_table
+from zkbench.models.language.tables import activation, exponentials, rotations
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.language_streams import language_streams
@@ -54,8 +54,8 @@ from zkbench.protocols.operators import (
 from zkbench.protocols.program import Operator, Program, TableLookup
 from zkbench.protocols.residual import ResidualStream
 from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm
-from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
-from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
+from zkbench.protocols.rotary_tables import ROTARY_BITS
+from zkbench.protocols.tables import Exp, Table
 from zkbench.protocols.zkattn import ZkAttn
 
 _STREAM_BITS = 32  # |x| of the stream stays below 2^32: what the norms' argument needs
@@ -203,8 +203,8 @@ class LanguageInference:
     def _rotated(self, name: str) -> list[Operator]:
         config = self.config
         shape = (config.layers, *self._blocks, *self._side(name))
-        half = config.head_width // 2
-        tables = RotaryTables.of(len(self.tokens), half, config.rope_theta)
+        tables = rotations(config, len(self.tokens))
+        assert tables is not None
         rotation = Rotation(name, f"{name}_raw", shape, tables)
         return [rotation, Rescaled(name, shape, ROTARY_BITS)]
 
@@ -257,15 +257,11 @@ class LanguageInference:
 
     @property
     def exponentials(self) -> Exp:
-        return Exp(self.formats.score_bits, self.formats.row_bits)
+        return exponentials(self.formats)
 
     @cached_property
     def activation(self) -> Table:
-        config, bits = self.config, self.formats.layers[0]
-        if config.activation == "relu":
-            return Relu(16)
-        table = activation_table(config.activation, bits["g" if config.is_llama else "f"])
-        return FunctionTable(config.activation, tuple(table.tolist()), 1 << 15)
+        return activation(self.config, self.formats)
 
     @cached_property
     def program(self) -> Program:
@@ -287,6 +283,16 @@ class LanguageInference:
             lookups,
             self.unsigned,
         )
+
+    @property
+    def virtual_shapes(self) -> dict[str, Shape]:
+        """Tensors that a prover holds beside those that are committed, in a range, or read by norms."""
+        config, width = self.config, (self.config.width,)
+        shapes: dict[str, Shape] = {"activated": (config.layers, *self._rows, config.ffn_width)}
+        if not config.norm_first:
+            shapes["y1"] = (config.layers, *self._rows, *width)
+            shapes["yf"] = (1, len(self.positions), *width)
+        return shapes
 
     def _witness_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
@@ -332,6 +338,11 @@ def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
         if name in linear_names(config) and has_bias(config, name):
             shapes[f"b_{name}"] = (layers, *d_out)
     return shapes
+
+
+def committed_integers(config: LanguageModelConfig) -> int:
+    """How many these tensors have."""
+    return sum(map(prod, model_shapes(config).values()))
 
 
 def norm_tensors(config: LanguageModelConfig) -> dict[str, tuple[str, str]]:

@@ -19,11 +19,10 @@ from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import NORM_SHIFT, linear_names, matrix_names
-from zkbench.models.language.integer_layer import Tables
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import integer_product
 from zkbench.models.language.integer_tensors import described_tensors, has_bias
-from zkbench.models.language.tables import look_up
+from zkbench.models.language.tables import Tables, look_up, rotations
 from zkbench.models.language.trace import LanguageTrace
 from zkbench.protocols.language_inference import (
     LanguageInference,
@@ -98,7 +97,6 @@ class StackedModel(IntegerLanguageModel):
         tensors = _StackedTensors(model.config, arrays, place)
         super().__init__(model.config, model.formats, tensors)
         self._place = place
-        self._exponentials = place(self._exponentials)
 
     def tables(self, positions: int) -> Tables:
         found = super().tables(positions)
@@ -231,8 +229,8 @@ class WitnessTensors:
         self._linear("o", trace["a"].reshape(config.layers, len(trace.tokens), -1), trace["y1"])
 
     def _rotation(self, name: str, x: Any) -> None:
-        half, positions = self.config.head_width // 2, len(self.trace.tokens)
-        tables = RotaryTables.of(positions, half, self.config.rope_theta)
+        tables = rotations(self.config, len(self.trace.tokens))
+        assert tables is not None
         placed = RotaryTables(*(np.asarray(one, like=x) for one in (tables.cos, tables.sin)))
 
         def layer(index: int) -> Any:

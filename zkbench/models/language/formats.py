@@ -20,7 +20,6 @@ MAX_SHIFT = 16
 NORM_BITS = 15  # |x| <= sqrt(ss): with 15 fraction bits x / sqrt(ss) always fits
 NORM_SHIFT = 16
 INVERSE_BITS = NORM_BITS + NORM_SHIFT  # A
-ROTARY_BITS = 14  # cosines and sines lie in [-1, 1]
 MASK = 1 << 15  # what t gains where j > i
 TABLE_SIZE = 1 << 16
 
