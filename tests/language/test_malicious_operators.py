@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bold_provers import Relay
 from language_proof import (
     NOT_IN_TABLE,
     NOT_THE_TABLES,
@@ -29,7 +30,6 @@ from language_proof import (
     WRONG_SQUARES,
     BoldProgram,
     Case,
-    Relay,
     case_of,
     committed,
     forge,
