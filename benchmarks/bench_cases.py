@@ -21,6 +21,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "rescale": {"log_values": 14, "shift": 16},
     "relu": {"log_values": 14},
     "commitment": {"log_values": 14, "scheme": "whir", "johnson": 0},
+    "zkrelu": {"log_values": 14, "shift": 16, "variant": "bits"},
 }
 # An inference needs a model and images, which the workflow makes.
 BENCHMARKS = sorted(set(CASES) - {"inference"})

@@ -36,7 +36,7 @@ CAPTIONS = {
     "language_phases": "Shares of the phases in the time of proving a language model.",
     "zkllm": "zkLLM's Table 1 and the same models here. zkLLM proves the transformer layers alone, "
     "interactively; here embedding, output layer and arg-max are proven as well. A model without "
-    "figures here has no record (OPT-350M, whose norms stand behind the sums, has no proof yet).",
+    "figures here has no record.",
     "model_sizes": "Proving time by size of the model, with zkLLM's Figure 4.",
     "perplexity": "Perplexity in floating point and in integers. The text of ours comes with Python; "
     "zkLLM's figures are on C4.",

@@ -111,14 +111,6 @@ def _placed_tensors(
     return place, arrays, model_tensors(target, field, arrays, on_host)
 
 
-def require_provable(config: LanguageModelConfig) -> None:
-    """Raises UnusableInput for architectures without a proof, before hours go into calibration."""
-    if not config.norm_first or config.has_projections:
-        raise UnusableInput(
-            "models with norms behind the sums or projections have no proof yet (OPT-350M)"
-        )
-
-
 def _require_memory(needed: int, what: str, remedy: str) -> None:
     available = psutil.virtual_memory().available
     if needed > available:

@@ -75,7 +75,8 @@ OPT = replace(
     attention_bias=True,
     ffn_bias=True,
 )
-CONFIGS = {"llama": LLAMA, "opt": OPT}
+NORMS_LAST = replace(OPT, norm_first=False, embedding_width=8)  # OPT-350M's shape
+CONFIGS = {"llama": LLAMA, "opt": OPT, "norms last": NORMS_LAST}
 
 Arrays = Mapping[str, np.ndarray]
 

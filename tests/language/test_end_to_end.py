@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases.checkpoints import CONFIGS, LLAMA, integer_model, some_tokens
+from cases.checkpoints import KINDS, LLAMA, integer_model, some_tokens
 from language_inference_case import FEW_BITS, SMALL, LanguageCase, commit_tiny
 
 from zkbench.errors import UnusableInput
@@ -21,14 +21,12 @@ from zkbench.language import (
     proof_sizes,
     prove_language_inference,
     read_language_commitment,
-    require_provable,
     save_language_model,
     tokenizer_files,
     tokenizer_reference,
 )
 from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.model_folder import MODEL_FILE
-from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.tokenizer import ByteTokenizer
 from zkbench.proof import Proof
 
@@ -58,7 +56,7 @@ def test_more_than_one_block_of_attention(llama):
     "config",
     [
         replace(LLAMA, tied=True, attention_bias=True, ffn_bias=True),
-        replace(CONFIGS["opt"], activation="gelu"),
+        replace(KINDS["opt"], activation="gelu"),
     ],
     ids=["llama with biases", "opt with gelu"],
 )
@@ -76,11 +74,11 @@ def test_the_same_proof_with_any_number_of_threads(llama, threads):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("kind", list(CONFIGS))
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_cpu_and_cuda_make_the_same_proof(kind):
     gpu = target("cuda")
     assert gpu.name == "cuda"
-    model, tokens = integer_model(CONFIGS[kind]), some_tokens(CONFIGS[kind], 20)
+    model, tokens = integer_model(KINDS[kind]), some_tokens(KINDS[kind], 20)
     proofs = []
     for where in (cpu_target(), gpu):
         committed = commit_language_model(model, where, SMALL)
@@ -156,15 +154,6 @@ def test_without_a_tokenizer():
 
 
 # What there is no proof of.
-
-
-def test_models_without_a_proof():
-    for name, config in PRESETS.items():
-        if name == "opt-350m":
-            with pytest.raises(UnusableInput, match="have no proof yet"):
-                require_provable(config)
-        else:
-            require_provable(config)
 
 
 @pytest.mark.parametrize(

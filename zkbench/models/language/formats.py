@@ -148,6 +148,9 @@ class LanguageFormats:
             raise UnusableInput(
                 "the number formats of the embedding do not fit the residual stream"
             )
+        first = self.layers[0]["y"]  # without leading norms: embedding and positions as they are
+        if not config.norm_first and not first == self.embedding == self.positions:
+            raise UnusableInput("the number formats of the embedding do not fit the first layer")
 
     def _fits(self, config: LanguageModelConfig, bits: Mapping[str, int]) -> bool:
         """Whether the products' fraction bits are what their rescaling takes and leaves."""
