@@ -44,6 +44,7 @@ WRONG_PRODUCT = "a matrix product is wrong"
 WRONG_ENTRIES = "an entrywise product is wrong"
 WRONG_INDEX = "an index does not point into its table"
 NOT_THE_TABLES = "a looked-up output is not the table's"
+WRONG_ROOT = "Merkle opening: the path does not lead to the root"
 TWO_SHIFTS = "a softmax's row has more than one shift"
 
 # Shifts of 8 to 16, so that tables of remainders are small.
@@ -253,14 +254,16 @@ def forge(
     edit: Edit = lambda tensors: {},
     program: Callable[[Program], BoldProgram] = BoldProgram.of,
     wrap: Callable[[ProverTranscript], Any] = lambda transcript: transcript,
+    committed_to: Mapping[str, ProverData] | None = None,
     claimed: Mapping[str, ProverData] | None = None,
     target: Any = TARGET,
 ) -> Forgery:
     """What this prover offers.
 
     rows: the samples that it trains on, if they are not the statement's. edit: tensors that it works
-    with in place of those of its run, those of its last state among them. claimed: what the statement
-    names ("data", "first", "last") in place of what the prover has committed to.
+    with in place of those of its run, those of its last state among them. committed_to: commitments
+    ("data", "first", "last") that prover and statement have in place of those to what it works with.
+    claimed: those that the statement alone has.
     """
     segment = case.segment
     tensors = on_target(case, tensors_of(case, change, in_range, rows))
@@ -269,8 +272,9 @@ def forge(
     held = {
         "data": case.commit_data(),
         "first": case.commit_state(case.first, "first"),
-        "last": committed({name: tensors[name] for name in shapes}, shapes),
+        "last": committed(tensors, shapes),
     }
+    held |= committed_to or {}
     named = (held | dict(claimed or {})).values()
     statement = Statement(segment, tuple(data.commitment for data in named))
     transcript = ProverTranscript(segment.field)
