@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bold_provers import Relay
 from language_proof import (
     CONFIGS,
     NOT_IN_TABLE,
@@ -30,7 +31,6 @@ from language_proof import (
     WRONG_SQUARES,
     BoldProgram,
     Case,
-    Relay,
     case_of,
     committed,
     forge,
