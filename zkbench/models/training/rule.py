@@ -46,7 +46,8 @@ MOMENTUM_BITS = 12
 MAX_FRACTION_BITS = 40
 MAX_SOFTMAX_BITS = 11  # EXP reaches zero within its 2^15 steps
 MAX_STEPS = 1 << 14  # of a segment: |W| stays below 2^32 whatever the updates are
-_MAX_RATE_NUMERATOR = 1 << 8
+MAX_RATE_NUMERATOR = 255
+MAX_RATE_SHIFT = 64
 _SUM_BITS = 62  # accumulators stay below 2^62, whatever 16-bit values a prover commits to
 
 
@@ -117,8 +118,11 @@ class TrainingRule:
             raise UnusableInput(f"the loss {self.loss!r} is none of {', '.join(LOSSES)}")
         self._check_fraction_bits()
         m, k = self.rate
-        if not 1 <= m < _MAX_RATE_NUMERATOR or not 0 <= k <= 64:
-            raise UnusableInput(f"the rate {m} / 2^{k} is none with 1 <= m < 256, 0 <= k <= 64")
+        if not 1 <= m <= MAX_RATE_NUMERATOR or not 0 <= k <= MAX_RATE_SHIFT:
+            raise UnusableInput(
+                f"the rate {m} / 2^{k} is none with 1 <= m <= {MAX_RATE_NUMERATOR},"
+                f" 0 <= k <= {MAX_RATE_SHIFT}"
+            )
         if not 0 <= self.momentum < 1 << MOMENTUM_BITS:
             raise UnusableInput(f"the momentum {self.momentum} is not in [0, {1 << MOMENTUM_BITS})")
 
