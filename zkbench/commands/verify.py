@@ -108,7 +108,7 @@ def _training(args: argparse.Namespace, public: Any, statement: Any) -> Verified
     data = f"{statement.samples} samples behind {roots.data[:16]} {order}"
     words = (
         f"has the weights {roots.last[:16]} after {statement.steps} steps from {roots.first[:16]} of"
-        f" SGD on the {rule.loss} loss (rate {rate:.6g}, momentum {rule.momentum / 4096:.4g}, batches"
+        f" SGD on the {rule.loss} loss (rate {rate:.4g}, momentum {rule.momentum / 4096:.4g}, batches"
         f" of {rule.batch}) on the {data}"
     )
     return Verified(words, {"steps": statement.steps, "seed": statement.seed}, verify_training)
