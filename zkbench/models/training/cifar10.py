@@ -77,10 +77,13 @@ def _parsed(batch: Any) -> tuple[Bytes, NDArray[np.int64]]:
 
 
 class _Description:
-    """What a pickle says of an object, kept as data."""
+    """What a pickle says of an object, kept as data; it may call no __init__ and set no state."""
+
+    arguments: tuple[Any, ...] = ()
+    state: Any = ()
 
     def __init__(self, *arguments: Any) -> None:
-        self.arguments, self.state = arguments, ()
+        self.arguments = arguments
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
