@@ -156,8 +156,7 @@ def start_run(
     """
     batch_rows(seed, len(inputs), rule.batch, 0, 1)  # raises for batches that there are not
     segment = segment or fitting_segment(rule, steps, target)
-    more = segment_bits(-(-steps // segment)) - segment_bits(1)
-    asked = strengthened(scheme or DEFAULT, more)
+    asked = scheme_for(scheme or DEFAULT, steps, segment)
     sizes = (len(inputs), stacked, seed, steps, segment)
     draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32)
     data_root = commit_data(draft, inputs, targets, target).commitment.root
@@ -165,6 +164,12 @@ def start_run(
     plan = replace(draft, data=data_root.hex(), first=state_root.hex())
     _write_run(Path(folder), plan, first, inputs, targets)
     return load_run(folder, target)
+
+
+def scheme_for(scheme: Scheme, steps: int, segment: int) -> Scheme:
+    """The scheme, as strong as all segments of a run together need it."""
+    num_segments = -(-steps // segment)
+    return strengthened(scheme, segment_bits(num_segments) - segment_bits(1))
 
 
 def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
@@ -329,12 +334,28 @@ def prove_segment(
             commit_state(run.plan, first, "first", target),
             commit_state(run.plan, last, "last", target),
         ]
+    return given[-1].commitment.root, prove_committed(plan, index, given, on_target, target, timer)
+
+
+def prove_committed(
+    plan: Plan,
+    index: int,
+    given: list[ProverData],
+    tensors: dict[str, Array],
+    target: Target,
+    timer: PhaseTimer,
+) -> bytes:
+    """The proof of one segment, all of whose tensors are there.
+
+    given: of the data, the state before the segment, and that behind it.
+    """
+    segment = plan.program(index)
     before, after = (data.commitment.root for data in given[1:])
     identity = plan.segment_protocol(index)
     transcript = binding.begin_proof(segment.field, identity, plan.public, plan.statement)
     transcript.bind("states", [before.hex(), after.hex()])
-    segment.program.prove(transcript, target, given, on_target, timer)
-    return after, transcript.finish()
+    segment.program.prove(transcript, target, given, tensors, timer)
+    return transcript.finish()
 
 
 def _require_memory(segment: TrainingSegment, target: Target) -> None:

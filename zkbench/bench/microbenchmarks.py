@@ -8,6 +8,7 @@ from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLook
 from zkbench.bench.norm_cases import RMSNormCase
 from zkbench.bench.product_cases import HadamardCase, MatMulCase
 from zkbench.bench.rotary_cases import RotaryCase
+from zkbench.bench.training_case import TrainingCase
 
 __all__ = [
     "CommitmentCase",
@@ -21,5 +22,6 @@ __all__ = [
     "RotaryCase",
     "TLookupCase",
     "TLookupInversesCase",
+    "TrainingCase",
     "ZkAttnCase",
 ]
