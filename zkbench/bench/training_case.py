@@ -6,8 +6,9 @@ it are all part of the proving time. Data and weights are random and stand for t
 roots, and that of the last state, come with the proof, as in `language_case`, and what is shown is: this
 rule leads, on this data in the order of this seed, from the first state to the last.
 
-Formats are the same for all sizes, so that sizes can be compared: every rescaling drops 16 bits (those
-of a softmax's errors too), and random data stays within an eighth of its range.
+Formats are the same for all sizes, so that sizes can be compared: every rescaling drops 16 bits (with
+cross-entropy, whose last errors have 14 fraction bits, 14 to 18), and random data stays within a quarter
+of its range.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ from zkbench.training_statement import Plan, Roots, TrainingCommitment, Training
 VARIANTS = ("stacked", "sequential")
 SHIFT = 16  # bits that every rescaling drops, and fraction bits of weights
 _VALUE_BITS = {"square": 9, "cross-entropy": 8}  # fraction bits of inputs, activations and outputs
+_ERROR_BITS = {"square": 9, "cross-entropy": 12}  # of the errors of hidden layers
 _LENGTH_BYTES = 4
 _NO_ROOT = "00" * 32
 _ROOT = re.compile("[0-9a-f]{64}")
@@ -66,11 +68,10 @@ _ROOT = re.compile("[0-9a-f]{64}")
 
 def random_rule(dims: tuple[int, ...], loss: str, batch: int, momentum: int) -> TrainingRule:
     """The rule for random data; its rate, for the sum over a batch, follows from the shifts."""
-    values = _VALUE_BITS[loss]
-    errors = values if loss == "square" else PROBABILITY_BITS
+    values, errors = _VALUE_BITS[loss], _ERROR_BITS[loss]
+    last = values if loss == "square" else PROBABILITY_BITS
     formats = TrainingFormats(activation=values, output=values, error=errors, weight=SHIFT)
-    rate = (1, 2 * SHIFT - values - errors)
-    return TrainingRule(dims, loss, formats, batch, rate, momentum)
+    return TrainingRule(dims, loss, formats, batch, (1, 2 * SHIFT - values - last), momentum)
 
 
 @dataclass(frozen=True, eq=False)
