@@ -1,4 +1,4 @@
-# The digit classifier from training to verified proofs, language models, the microbenchmarks, and
+# The digit classifier from training to verified proofs, a proof of its training, language models, the microbenchmarks, and
 # every table, figure and the report that come of them: `snakemake all`.
 from snakemake.utils import min_version
 
@@ -10,6 +10,7 @@ configfile: "experiments/config.yaml"
 
 include: "experiments/rules/common.smk"
 include: "experiments/rules/train.smk"
+include: "experiments/rules/training.smk"
 include: "experiments/rules/slices.smk"
 include: "experiments/rules/commit.smk"
 include: "experiments/rules/prove.smk"

@@ -22,6 +22,23 @@ SIZES: dict[str, dict[str, Any]] = {
     "relu": {"log_values": 14},
     "commitment": {"log_values": 14, "scheme": "whir", "johnson": 0},
     "zkrelu": {"log_values": 14, "shift": 16, "variant": "bits"},
+    "zkattn": {"num_layers": 1, "heads": 2, "kv_heads": 2, "positions": 64, "head_dim": 32},
+    "rotary": {"num_layers": 1, "heads": 4, "positions": 64, "head_dim": 64},
+    "rmsnorm": {"num_layers": 1, "rows": 64, "width": 256},
+    "language": {"model": "opt-bytes", "positions": 32, "scheme": "whir", "johnson": 0},
+    "training": {
+        "depth": 2,
+        "width": 32,
+        "inputs": 32,
+        "outputs": 10,
+        "batch": 8,
+        "samples": 64,
+        "steps": 4,
+        "segment": 4,
+        "loss": "square",
+        "momentum": 0,
+        "variant": "stacked",
+    },
 }
 # An inference needs a model and images, which the workflow makes.
 BENCHMARKS = sorted(set(CASES) - {"inference"})

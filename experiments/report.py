@@ -18,6 +18,7 @@ SECTIONS = {
     "The digit classifier": ("digits", "proving_time", "proven_labels"),
     "Float and integer model": ("accuracy",),
     "Language models": ("language", "language_phases", "zkllm", "model_sizes", "perplexity"),
+    "Training": ("trained_digits", "training_curves", "training", "training_cost", "aggregation"),
     "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "zkrelu", "published"),
     "Sizes, time and memory": ("proof_size", "verifier_time", "memory", "phases"),
     "Against the device": ("ceilings", "roofline"),
@@ -42,6 +43,16 @@ CAPTIONS = {
     "zkLLM's figures are on C4.",
     "zkattn": "zkAttn of one layer against the length of the sequence, with zkLLM's Figure 5.",
     "zkrelu": "Rescaling, ReLU and its derivative by tables and by bits, as zkDL has them.",
+    "trained_digits": "A perceptron trained on digits in integers, every step of it proven, and the "
+    "same training in floating point.",
+    "training_curves": "Training in integers, which is proven, and in floating point.",
+    "training": "Steps of training on random data: FAC4DNN, which proves all layers and steps as one "
+    "stack a shape, and its baseline, which proves every layer and step on its own. Proving includes "
+    "the training in integers and all commitments but those to the data and the first weights. "
+    "Published figures, hardware and setting as given, are of one step, verification included; "
+    "proofs that are not zero-knowledge stand beside some that are.",
+    "training_cost": "Time to prove a step of training, with what zkDL publishes.",
+    "aggregation": "What stacking steps buys: time, proof and verification by number of steps.",
     "protocols": "Single protocols: medians and quartiles.",
     "tlookup": "Throughput of tlookup into a table of 2^16 entries.",
     "matmul": "Proving a matrix product.",

@@ -191,3 +191,28 @@ def make_language(model: str, weights: int, target: str) -> Record:
     extra |= {"forward_with": "PyTorch, fp16" if target == "cuda" else "NumPy, float32"}
     extra |= {"committed_values": 2_000_000, "range_checks": 3_000_000, "table_lookups": 500_000}
     return make_record("language", params, tokens, prove_s, target, extra=extra)
+
+
+def make_trainings(target: str) -> list[Record]:
+    """Records of training: sweeps of stacked and sequential proofs around one shape."""
+    shape = {"depth": 2, "width": 64, "inputs": 64, "outputs": 10, "batch": 16, "samples": 1024}
+    if target == "cuda":
+        shape |= {"depth": 8, "width": 1024, "inputs": 3072, "batch": 64, "samples": 50_000}
+    shape |= {"steps": 16, "loss": "square", "momentum": 0, "variant": "stacked"}
+    changes = [{}, *({key: shape[key] * 2} for key in ("depth", "width", "batch", "steps"))]
+    stacked = [shape | change for change in (*changes, {"steps": 1})]
+    sequential = [one | {"variant": "sequential", "steps": 1} for one in stacked[:-2]]
+    return [make_training(params, target) for params in (*stacked, *sequential)]
+
+
+def make_training(params: dict[str, Any], target: str) -> Record:
+    """A step takes as long as its products; a proof takes 0.2 s besides, as often as there are any."""
+    stacked, steps = params["variant"] == "stacked", params["steps"]
+    params = params | {"segment": steps if stacked else 1}
+    weights = params["width"] ** 2 * params["depth"] + params["width"] * params["inputs"]
+    proofs = 1 if stacked else steps
+    prove_s = 0.2 * proofs + weights * params["batch"] * steps / (1e10 if target == "cuda" else 2e7)
+    extra = {"parameters": weights, "commit_s": 0.05, "cold_commit_s": 0.06}
+    return make_record(
+        "training", params, steps, prove_s, target, extra=extra, proof_bytes=500_000 * proofs
+    )

@@ -158,8 +158,7 @@ def start_run(
     batch_rows(seed, len(inputs), rule.batch, 0, 1)  # raises for batches that there are not
     _require_rest(rule, first)
     segment = segment or _segment_there(Path(folder)) or fitting_segment(rule, steps, target)
-    more = segment_bits(-(-steps // segment)) - segment_bits(1)
-    asked = strengthened(scheme or DEFAULT, more)
+    asked = scheme_for(scheme or DEFAULT, steps, segment)
     sizes = (len(inputs), stacked, seed, steps, segment)
     draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32)
     data_root = commit_data(draft, inputs, targets, target).commitment.root
@@ -188,6 +187,12 @@ def _segment_there(folder: Path) -> int | None:
 def _read_plan(folder: Path) -> RunPlan:
     path = folder / RUN_FILE
     return RunPlan.from_json(read_json(path), os.fspath(path))
+
+
+def scheme_for(scheme: Scheme, steps: int, segment: int) -> Scheme:
+    """The scheme, as strong as all segments of a run together need it."""
+    num_segments = -(-steps // segment)
+    return strengthened(scheme, segment_bits(num_segments) - segment_bits(1))
 
 
 def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
@@ -356,13 +361,29 @@ def prove_segment(
             commit_state(run.plan, first, "first", target),
             commit_state(run.plan, last, "last", target),
         ]
-    after = given[2].commitment.root
     _require_state(run, index, before, given[1].commitment.root)
+    return given[-1].commitment.root, prove_committed(plan, index, given, on_target, target, timer)
+
+
+def prove_committed(
+    plan: Plan,
+    index: int,
+    given: list[ProverData],
+    tensors: dict[str, Array],
+    target: Target,
+    timer: PhaseTimer,
+) -> bytes:
+    """The proof of one segment, all of whose tensors are there.
+
+    given: of the data, the state before the segment, and that behind it.
+    """
+    segment = plan.program(index)
+    before, after = (data.commitment.root for data in given[1:])
     identity = plan.segment_protocol(index)
     transcript = binding.begin_proof(segment.field, identity, plan.public, plan.statement)
     transcript.bind("states", [before.hex(), after.hex()])
-    segment.program.prove(transcript, target, given, on_target, timer)
-    return after, transcript.finish()
+    segment.program.prove(transcript, target, given, tensors, timer)
+    return transcript.finish()
 
 
 def _require_state(run: TrainingRun, index: int, expected: bytes, root: bytes) -> None:

@@ -10,6 +10,7 @@ from zkbench.bench.validation import check_against
 from zkbench.errors import UnusableInput
 
 WORK = "results/work/digits"
+TRAINING = "results/work/training"
 RAW = "results/raw/local"
 LOGS = "results/work/logs"
 
@@ -27,9 +28,10 @@ COMMITTED_CEILINGS = sorted(
 
 TABLES = ("digits", "proven_labels", "accuracy", "protocols", "ceilings", "roofline")
 TABLES += ("published", "benchmarks", "language", "zkllm", "perplexity")
+TABLES += ("training", "trained_digits")
 FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "proof_size", "verifier_time")
 FIGURES += ("memory", "phases", "roofline", "accuracy", "zkattn", "model_sizes")
-FIGURES += ("language_phases", "zkrelu")
+FIGURES += ("language_phases", "zkrelu", "training_curves", "training_cost", "aggregation")
 
 
 wildcard_constraints:

@@ -6,6 +6,7 @@ FIGURE_STYLE = [
     "zkbench/bench/records.py",
 ]
 LANGUAGE = "zkbench/bench/language_records.py"
+TRAINING_FIGURES = ["experiments/figures/training.py", "zkbench/bench/training_records.py"]
 SCHEMES = ["experiments/figures/schemes.py", "zkbench/bench/commitment_case.py"]
 SCHEMES += ["zkbench/commitments/ligero.py", "zkbench/commitments/whir.py"]
 SCHEMES += ["zkbench/commitments/whir_schedule.py"]
@@ -313,3 +314,68 @@ rule figure_zkrelu:
         "../envs/zkbench.yaml"
     shell:
         "python {input.script} --records {input.records} --out paper_figures/zkrelu > {log} 2>&1"
+
+
+rule figure_training_cost:
+    input:
+        script="experiments/figures/training_cost.py",
+        style=[*FIGURE_STYLE, *TRAINING_FIGURES],
+        records="results/work/records.jsonl",
+        published="results/published/training.csv",
+    output:
+        report(
+            "paper_figures/training_cost.png",
+            caption="../captions/training_cost.rst",
+            category="Figures",
+        ),
+        "paper_figures/training_cost.pdf",
+    log:
+        f"{LOGS}/figure_training_cost.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out paper_figures/training_cost"
+        " > {log} 2>&1"
+
+
+rule figure_aggregation:
+    input:
+        script="experiments/figures/aggregation.py",
+        style=[*FIGURE_STYLE, *TRAINING_FIGURES],
+        records="results/work/records.jsonl",
+        published="results/published/training.csv",
+    output:
+        report(
+            "paper_figures/aggregation.png",
+            caption="../captions/aggregation.rst",
+            category="Figures",
+        ),
+        "paper_figures/aggregation.pdf",
+    log:
+        f"{LOGS}/figure_aggregation.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out paper_figures/aggregation"
+        " > {log} 2>&1"
+
+
+rule figure_training_curves:
+    input:
+        script="experiments/figures/training_curves.py",
+        style=FIGURE_STYLE,
+        curves=f"{TRAINING}/curves.csv",
+    output:
+        report(
+            "paper_figures/training_curves.png",
+            caption="../captions/training_curves.rst",
+            category="Figures",
+        ),
+        "paper_figures/training_curves.pdf",
+    log:
+        f"{LOGS}/figure_training_curves.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --curves {input.curves} --out paper_figures/training_curves"
+        " > {log} 2>&1"

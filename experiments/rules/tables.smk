@@ -241,3 +241,50 @@ rule table_perplexity:
     shell:
         "python {input.script} --perplexity {input.perplexity} --published {input.published} --out results/tables/perplexity"
         " > {log} 2>&1"
+
+
+rule table_training:
+    input:
+        script="experiments/tables/training.py",
+        package=[*TABLE_PACKAGE, "zkbench/bench/training_records.py"],
+        records="results/work/records.jsonl",
+        published="results/published/training.csv",
+    output:
+        report(
+            "results/tables/training.csv",
+            caption="../captions/training.rst",
+            category="Tables",
+        ),
+        "results/tables/training.md",
+        "results/tables/training.tex",
+    log:
+        f"{LOGS}/table_training.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --published {input.published} --out results/tables/training"
+        " > {log} 2>&1"
+
+
+rule table_trained_digits:
+    input:
+        script="experiments/tables/trained_digits.py",
+        package=TABLE_PACKAGE,
+        trained=f"{TRAINING}/train.json",
+        proven=f"{TRAINING}/prove.json",
+        verified=f"{TRAINING}/verify.json",
+    output:
+        report(
+            "results/tables/trained_digits.csv",
+            caption="../captions/trained_digits.rst",
+            category="Tables",
+        ),
+        "results/tables/trained_digits.md",
+        "results/tables/trained_digits.tex",
+    log:
+        f"{LOGS}/table_trained_digits.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --trained {input.trained} --proven {input.proven}"
+        " --verified {input.verified} --out results/tables/trained_digits > {log} 2>&1"

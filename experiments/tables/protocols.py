@@ -8,7 +8,7 @@ from formats import Column, bits, significant, write_table
 
 from zkbench.bench.records import flatten, iterate_records
 
-WHOLE_MODELS = ("inference", "language")
+WHOLE_MODELS = ("inference", "language", "training")
 COLUMNS = [
     Column("benchmark", "benchmark"),
     Column("parameters", "parameters"),

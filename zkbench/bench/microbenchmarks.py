@@ -9,6 +9,7 @@ from zkbench.bench.norm_cases import RMSNormCase
 from zkbench.bench.product_cases import HadamardCase, MatMulCase
 from zkbench.bench.relu_cases import ReluByBits, ReluByTables
 from zkbench.bench.rotary_cases import RotaryCase
+from zkbench.bench.training_case import TrainingCase
 
 __all__ = [
     "CommitmentCase",
@@ -24,5 +25,6 @@ __all__ = [
     "RotaryCase",
     "TLookupCase",
     "TLookupInversesCase",
+    "TrainingCase",
     "ZkAttnCase",
 ]
