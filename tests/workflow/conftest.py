@@ -19,6 +19,7 @@ from synthetic_records import (
     make_matmuls,
     make_record,
     make_sweep,
+    make_trainings,
 )
 
 from zkbench.bench.ceilings import write_ceilings
@@ -79,6 +80,7 @@ def records() -> list[Record]:
         made += make_inferences(target)
         made += make_attentions(target, 1e6 * speed)
         made += make_languages(target)
+        made += make_trainings(target)
     return made
 
 
