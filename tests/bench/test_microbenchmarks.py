@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from zkbench.errors import UnusableInput
 from zkbench.proof import Message, Proof, ProofRejected
 from zkbench.security import MINIMUM_BITS
 
-SHEET = Path(__file__).parents[2] / "experiments" / "microbench.csv"
+ROOT = Path(__file__).parents[2]
+SHEET = ROOT / "experiments" / "microbench.csv"
 SMALL: dict[str, dict[str, Any]] = {
     "tlookup": {"log_values": 5, "log_table": 3},
     "tlookup_inverses": {"log_values": 5, "log_table": 3},
@@ -307,8 +309,16 @@ def test_the_sheet_holds_every_microbenchmark_with_usable_parameters() -> None:
     rows = read_sheet(SHEET)
     for row in rows:
         assert make_case(row.benchmark, row.params, row.target, 0).params == row.params
-    assert {row.benchmark for row in rows} == {*SMALL, "language"}
+    assert {row.benchmark for row in rows} == {*SMALL, "language", "training"}
     assert set(SMALL) < set(CASES)
+
+
+def test_every_benchmark_has_a_small_size_to_be_timed_at() -> None:
+    sizes = runpy.run_path(str(ROOT / "benchmarks" / "bench_cases.py"))["SIZES"]
+    own = {name for name, case in CASES.items() if case.__module__.startswith("zkbench.")}
+    assert set(sizes) == own - {"inference"}
+    for name, params in sizes.items():
+        assert make_case(name, params, "cpu", 0).params == params
 
 
 def test_the_proofs_of_the_sheet_are_sound_enough() -> None:

@@ -19,7 +19,11 @@ from synthetic_records import (
     make_matmuls,
     make_record,
     make_sweep,
+<<<<<<< HEAD
     make_zkrelus,
+=======
+    make_trainings,
+>>>>>>> trainbench
 )
 
 from zkbench.bench.ceilings import write_ceilings
@@ -81,6 +85,7 @@ def records() -> list[Record]:
         made += make_attentions(target, 1e6 * speed)
         made += make_zkrelus(target, 1e6 * speed)
         made += make_languages(target)
+        made += make_trainings(target)
     return made
 
 

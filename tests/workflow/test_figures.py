@@ -14,13 +14,18 @@ from synthetic_records import (
     make_matmuls,
     make_record,
     make_sweep,
+<<<<<<< HEAD
     make_zkrelus,
+=======
+    make_trainings,
+>>>>>>> trainbench
 )
 
 from zkbench.bench.records import write_records
 
 PUBLISHED = Path("results/published/protocols.csv")
 SYSTEMS = Path("results/published/inference.csv")
+TRAININGS = Path("results/published/training.csv")
 OPERATIONS = Path("experiments/operations.csv")
 DRAWN_FROM = {
     "proving_time": ("records",),
@@ -36,9 +41,19 @@ DRAWN_FROM = {
     "zkattn": ("records", "published"),
     "model_sizes": ("records", "systems"),
     "language_phases": ("records",),
+<<<<<<< HEAD
     "zkrelu": ("records",),
+=======
+    "training_cost": ("records", "trainings"),
+    "aggregation": ("records", "trainings"),
+    "training_curves": ("curves",),
+>>>>>>> trainbench
 }
-OPTIONS = {"systems": "published"}  # where the script's option is called otherwise
+RUNS = ("integer", "float")
+OPTIONS = {
+    "systems": "published",
+    "trainings": "published",
+}  # where the script's option is called otherwise
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +61,17 @@ def inputs(script, records_file, ceilings_files, digits, tmp_path_factory) -> di
     accuracy = tmp_path_factory.mktemp("accuracy") / "accuracy.csv"
     script("accuracy.py", "--digits", digits, "--shifts", 4, 8, 14, "--out", accuracy)
     single = {"records": records_file, "published": PUBLISHED, "operations": OPERATIONS}
-    single |= {"accuracy": accuracy, "systems": SYSTEMS}
+    single |= {"accuracy": accuracy, "systems": SYSTEMS, "trainings": TRAININGS}
+    single["curves"] = curves_file(tmp_path_factory.mktemp("curves"))
     return {key: [path] for key, path in single.items()} | {"ceilings": ceilings_files}
+
+
+def curves_file(folder: Path) -> Path:
+    """Two curves, as `zkbench train --compare` writes them."""
+    points = [(run, 10 * k, 2.0 / (1 + k), 1 - 0.9 / (1 + k)) for run in RUNS for k in range(8)]
+    names = ["run", "step", "train_loss", "test_accuracy"]
+    pd.DataFrame(points, columns=names).to_csv(folder / "curves.csv", index=False)
+    return folder / "curves.csv"
 
 
 def words_of(name: str, inputs: dict[str, list[Path]]) -> list[object]:
@@ -65,7 +89,7 @@ def test_a_figure_is_drawn_as_pdf_and_png(script, inputs, tmp_path, name) -> Non
     assert np.mean(pixels[..., :3].min(axis=-1) < 0.9) > 0.01, "the figure is blank"
 
 
-FROM_RECORDS = [name for name, keys in DRAWN_FROM.items() if "accuracy" not in keys]
+FROM_RECORDS = [name for name, keys in DRAWN_FROM.items() if "records" in keys]
 
 
 @pytest.mark.parametrize("name", FROM_RECORDS)
@@ -73,7 +97,11 @@ def test_a_figure_is_drawn_from_what_one_machine_has(script, inputs, tmp_path, n
     """No GPU, one size of each benchmark, one scheme."""
     some = [make_inferences()[0], make_sweep("tlookup", "cpu", 1e6)[0], make_matmuls("cpu", 1e9)[0]]
     some += [make_commitments("cpu", 1e6)[0], make_attentions("cpu", 1e6)[0]]
+<<<<<<< HEAD
     some += [make_languages("cpu")[0], make_zkrelus("cpu", 1e6)[0]]
+=======
+    some += [make_languages("cpu")[0], make_trainings("cpu")[0]]
+>>>>>>> trainbench
     write_records(tmp_path / "records.jsonl", some)
     fewer = inputs | {"records": [tmp_path / "records.jsonl"], "ceilings": inputs["ceilings"][:1]}
     script(f"figures/{name}.py", *words_of(name, fewer), "--out", tmp_path / name)
@@ -116,3 +144,12 @@ def test_machines_of_one_name_are_told_apart(style) -> None:
     rows = pd.DataFrame([columns | {"machine": "cpu-a-2c"}, columns | {"machine": "cpu-b-2c"}])
     names = [name for name, _ in style.by_machine(rows)]
     assert names == ["Xeon, 2 threads (cpu-a-2c)", "Xeon, 2 threads (cpu-b-2c)"]
+
+
+def test_no_curves_are_not_drawn(command, tmp_path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("run,step,train_loss,test_accuracy\n")
+    words = ("--curves", path, "--out", tmp_path / "curves")
+    done = command("experiments/figures/training_curves.py", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("there are no records of training curves")

@@ -11,6 +11,7 @@ from synthetic_records import make_language, make_record
 from zkbench.bench.records import write_records
 
 PUBLISHED = Path("results/published")
+WHOLE_MODELS = ("inference", "language", "training")
 
 
 def rows_of_markdown(path: Path) -> list[list[str]]:
@@ -43,7 +44,7 @@ def test_the_protocol_table_has_every_record_but_inferences(
 ) -> None:
     script("tables/protocols.py", "--records", records_file, "--out", tmp_path / "protocols")
     table = pd.read_csv(tmp_path / "protocols.csv")
-    protocols = [r for r in records if r["benchmark"] not in ("inference", "language")]
+    protocols = [r for r in records if r["benchmark"] not in WHOLE_MODELS]
     expected = sorted(r["values"] / np.median(r["samples"]["prove_s"]) for r in protocols)
     np.testing.assert_allclose(sorted(table["values_per_s"]), expected)
     assert set(table["parameters"]) >= {"log_values=20 log_table=16", "log_values=20"}
@@ -125,6 +126,61 @@ def test_the_shipped_models_are_as_good_in_integers(script, tmp_path) -> None:
     assert (ours["perplexity_change"].abs() < 0.005).all()
     assert (ours["integer_perplexity"] < 8).all()
     assert table.loc["LLaMA-2-13B", "perplexity_change"] == pytest.approx(6.528 / 6.52 - 1)
+
+
+def test_the_table_of_training_has_costs_of_a_step_and_what_is_published(
+    script, records, records_file, tmp_path
+) -> None:
+    words = ("--records", records_file, "--published", PUBLISHED / "training.csv")
+    script("tables/training.py", *words, "--out", tmp_path / "training")
+    table = pd.read_csv(tmp_path / "training.csv")
+    ours = [r for r in records if r["benchmark"] == "training"]
+    here = table["system"].str.endswith(", here")
+    assert here.sum() == len(ours)
+    expected = sorted(np.median(r["samples"]["prove_s"]) / r["params"]["steps"] for r in ours)
+    np.testing.assert_allclose(sorted(table.loc[here, "step_s"]), expected)
+    published = table[~here].set_index("system")
+    assert published.loc["zkDL (published)", ["step_s", "step_bytes", "param_steps"]].tolist() == [
+        *(0.86, 33, 1024)
+    ]
+    assert published.loc["zkDL sequential (published)", "step_s"] == 47
+    (row,) = (r for r in rows_of_markdown(tmp_path / "training.md") if r[0] == "zkDL (published)")
+    assert row[8:10] == ["-", "-"]  # a whole proof's time is not published
+    sequential = table[table["system"] == "a proof a step, here"]
+    assert (sequential["param_steps"] == 1).all()
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> list[object]:
+    """Arguments for trained_digits.py: what the three commands print."""
+    points = {"test_accuracy": 0.95, "train_loss": 0.125}
+    curves = {"integer": points, "float": points | {"test_accuracy": 0.96}}
+    rule = {"dims": [64, 32, 10], "batch": 64}
+    said = {
+        "trained": {"rule": rule, "curves": curves, "train_seconds": 0.5},
+        "proven": {"prove_seconds": 20.0, "target": "cpu"},
+        "verified": {"accepted": True, "steps": 300, "verify_seconds": 0.75},
+    }
+    said["verified"] |= {"proof_bytes": 850_000, "soundness_bits": 101.85}
+    for name, content in said.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return [word for name in said for word in (f"--{name}", tmp_path / f"{name}.json")]
+
+
+def test_the_digits_run_has_both_accuracies_and_its_costs(script, trained, tmp_path) -> None:
+    script("tables/trained_digits.py", *trained, "--out", tmp_path / "table")
+    (row,) = rows_of_markdown(tmp_path / "table.md")
+    expected = ["64-32-10", "64", "300", "96.00", "95.00", "0.125", "0.125", "cpu"]
+    assert row == [*expected, "0.500", "20.0", "0.750", "850.0", "101.8"]
+
+
+def test_a_rejected_proof_of_training_has_no_table(command, trained, tmp_path) -> None:
+    (tmp_path / "verified.json").write_text(json.dumps({"accepted": False}))
+    words = (*trained, "--out", tmp_path / "table")
+    done = command("experiments/tables/trained_digits.py", *words)
+    assert done.returncode == 1
+    assert "the proof of the digits run was not accepted" in done.stderr
+    assert not (tmp_path / "table.csv").exists()
 
 
 def test_the_roofline_table_sets_what_is_achieved_against_both_ceilings(

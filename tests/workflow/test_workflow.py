@@ -16,6 +16,7 @@ from zkbench.bench.sheet import read_sheet
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "experiments/config.yaml").read_text())
 RULES = ["train", "slices", "commit", "prove", "verify", "soundness", "accuracy", "inference"]
+RULES += ["train_in_integers", "prove_training", "verify_training"]
 RULES += ["perplexity", "microbench", "pytest_benchmarks", "collect", "report"]
 
 
@@ -39,7 +40,7 @@ def test_the_graph_leads_from_training_to_the_report(snakemake) -> None:
     assert [rule for rule in RULES if rule not in counts] == []
     assert counts["prove"] == counts["verify"] == counts["inference"] == str(len(CONFIG["batches"]))
     figures = [rule for rule in counts if rule.startswith("figure_")]
-    assert len(figures) == 14
+    assert len(figures) == 17
     assert counts["ceilings"] == "1"
 
 
@@ -65,6 +66,14 @@ def test_what_was_measured_elsewhere_is_collected(snakemake) -> None:
         ({"target": "tpu"}, "config: target: 'tpu' is not one of"),
         ({"perplexity_tokens": 0}, "config: perplexity_tokens: 0 is less than the minimum of 128"),
         ({"batches": [361]}, "config: batches.0: 361 is greater than the maximum of 360"),
+        (
+            {"training": CONFIG["training"] | {"lr": 0}},
+            "config: training.lr: 0 is less than or equal",
+        ),
+        (
+            {"training": CONFIG["training"] | {"epochs": 1}},
+            "config: unknown key epochs in training; known: batch, lr, momentum, steps, widths",
+        ),
         ({"sheet": "none.csv"}, "cannot read the run sheet"),
     ],
 )
