@@ -19,11 +19,8 @@ from synthetic_records import (
     make_matmuls,
     make_record,
     make_sweep,
-<<<<<<< HEAD
-    make_zkrelus,
-=======
     make_trainings,
->>>>>>> trainbench
+    make_zkrelus,
 )
 
 from zkbench.bench.ceilings import write_ceilings
