@@ -40,11 +40,11 @@ def require_commit_memory(config: LanguageModelConfig, scheme: Scheme, target: T
     """Raises UnusableInput where a commitment to such a model does not fit."""
     parameters = committed_integers(config)
     what = f"a commitment to {parameters:,} parameters"
-    _require_host(_PARAMETER_BYTES * parameters, what, "commit to a smaller model")
+    _require_host(_PARAMETER_BYTES * parameters, what, "commit to a smaller model or on")
     needed = scheme.commitment(_NO_ROOT, model_shapes(config)).least_bytes
     if not stays_on_host(config, target):
         needed += WEIGHT_BYTES * parameters
-    _require_device(target, needed, what, "commit to a smaller model")
+    _require_device(target, needed, what, "commit to a smaller model or on")
 
 
 def require_proof_memory(inference: LanguageInference, target: Target) -> None:
@@ -53,10 +53,10 @@ def require_proof_memory(inference: LanguageInference, target: Target) -> None:
     what = f"a proof about {len(inference.tokens)} positions"
     values = sum(map(prod, witness.values()))
     if cupy_for(target) is None:
-        _require_host(_WITNESS_BYTES[target.name] * values, what, "use fewer tokens")
+        _require_host(_WITNESS_BYTES[target.name] * values, what, "use fewer tokens or")
     needed = witness_bytes(inference)
     needed += inference.scheme.commitment(_NO_ROOT, witness).least_bytes
-    _require_device(target, needed, what, "use fewer tokens")
+    _require_device(target, needed, what, "use fewer tokens or")
 
 
 def witness_bytes(inference: LanguageInference) -> int:
@@ -76,13 +76,13 @@ def _bytes_of(name: str) -> int:
 
 def _require_host(needed: int, what: str, remedy: str) -> None:
     available = psutil.virtual_memory().available
-    _require(needed, available, what, "memory", f"{remedy} or a machine with more")
+    _require(needed, available, what, "memory", f"{remedy} a machine with more")
 
 
 def _require_device(target: Target, needed: int, what: str, remedy: str) -> None:
     free = free_memory(target)
     if free is not None:
-        _require(needed, free, what, "the GPU's memory", f"{remedy} or a GPU with more")
+        _require(needed, free, what, "the GPU's memory", f"{remedy} a GPU with more")
 
 
 def _require(needed: int, free: int, what: str, memory: str, remedy: str) -> None:

@@ -119,7 +119,7 @@ def test_a_commitment_is_refused_before_weights_are_read(
     parameters = f"{committed_integers(llama.public.config):,}"
     assert re.fullmatch(
         rf"a commitment to {parameters} parameters takes \d+\.\d GiB of the GPU's memory at least,"
-        r" and 0\.0 GiB are free; commit to a smaller model or a GPU with more",
+        r" and 0\.0 GiB are free; commit to a smaller model or on a GPU with more",
         str(refused.value),
     )
 
