@@ -123,7 +123,7 @@ class TrainingRun:
 
     def steps(self, index: int) -> Iterator[tuple[StepTrace, TrainingState]]:
         """The steps of a segment: what each computes, and the state behind it."""
-        state, (first, count) = self.state(index), self.segments.bounds[index]
+        state, (first, count) = self.state(index), self.segments.bounds_of(index)
         sizes = self.plan.samples, self.plan.rule.batch
         for rows in batch_rows(self.plan.seed, *sizes, first, count):
             where = np.asarray(rows, like=self.inputs)
@@ -356,13 +356,19 @@ def prove_segment(
             commit_state(run.plan, first, "first", target),
             commit_state(run.plan, last, "last", target),
         ]
-    after = given[2].commitment.root
-    _require_state(run, index, before, given[1].commitment.root)
+    data, root, after = (one.commitment.root for one in given)
+    _require_data(run, data)
+    _require_state(run, index, before, root)
     identity = plan.segment_protocol(index)
     transcript = binding.begin_proof(segment.field, identity, plan.public, plan.statement)
     transcript.bind("states", [before.hex(), after.hex()])
     segment.program.prove(transcript, target, given, on_target, timer)
     return after, transcript.finish()
+
+
+def _require_data(run: TrainingRun, root: bytes) -> None:
+    if root.hex() != run.plan.data:
+        raise UnusableInput(f"{run.folder / DATA_FILE} is not the data that the run committed to")
 
 
 def _require_state(run: TrainingRun, index: int, expected: bytes, root: bytes) -> None:
