@@ -123,7 +123,7 @@ class TrainingRun:
 
     def steps(self, index: int) -> Iterator[tuple[StepTrace, TrainingState]]:
         """The steps of a segment: what each computes, and the state behind it."""
-        state, (first, count) = self.state(index), self.segments.bounds[index]
+        state, (first, count) = self.state(index), self.segments.bounds_of(index)
         sizes = self.plan.samples, self.plan.rule.batch
         for rows in batch_rows(self.plan.seed, *sizes, first, count):
             where = np.asarray(rows, like=self.inputs)
@@ -361,6 +361,7 @@ def prove_segment(
             commit_state(run.plan, first, "first", target),
             commit_state(run.plan, last, "last", target),
         ]
+    _require_data(run, given[0].commitment.root)
     _require_state(run, index, before, given[1].commitment.root)
     return given[-1].commitment.root, prove_committed(plan, index, given, on_target, target, timer)
 
@@ -384,6 +385,11 @@ def prove_committed(
     transcript.bind("states", [before.hex(), after.hex()])
     segment.program.prove(transcript, target, given, tensors, timer)
     return transcript.finish()
+
+
+def _require_data(run: TrainingRun, root: bytes) -> None:
+    if root.hex() != run.plan.data:
+        raise UnusableInput(f"{run.folder / DATA_FILE} is not the data that the run committed to")
 
 
 def _require_state(run: TrainingRun, index: int, expected: bytes, root: bytes) -> None:

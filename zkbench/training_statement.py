@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -161,15 +160,19 @@ class Plan:
     def num_segments(self) -> int:
         return -(-self.statement.steps // self.segment)
 
-    @cached_property
+    @property
     def bounds(self) -> list[tuple[int, int]]:
         """(first step, number of steps) of each segment."""
-        starts = range(0, self.statement.steps, self.segment)
-        return [(first, min(self.segment, self.statement.steps - first)) for first in starts]
+        return list(map(self.bounds_of, range(self.num_segments)))
+
+    def bounds_of(self, index: int) -> tuple[int, int]:
+        """(first step, number of steps) of one segment."""
+        first = index * self.segment
+        return first, min(self.segment, self.statement.steps - first)
 
     def program(self, index: int) -> TrainingSegment:
         """The proof of one segment."""
-        return self._segment(index, self._rows(*self.bounds[index]))
+        return self._segment(index, self._rows(*self.bounds_of(index)))
 
     def _rows(self, first: int, count: int) -> np.ndarray:
         public = self.public
@@ -193,7 +196,7 @@ class Plan:
                 yield term if count == 1 else _each(term, count)
 
     def _terms_of(self, index: int) -> list[Term]:
-        _, steps = self.bounds[index]
+        _, steps = self.bounds_of(index)
         rows = np.zeros((steps, self.public.rule.batch), dtype=np.int64)
         return self._segment(index, rows).program.soundness_terms()
 
@@ -215,7 +218,7 @@ class Plan:
 
     def segment_protocol(self, index: int) -> dict[str, Any]:
         """The same of one segment."""
-        first, count = self.bounds[index]
+        first, count = self.bounds_of(index)
         return {**self.protocol(), "first_step": first, "number_of_steps": count}
 
 

@@ -65,10 +65,10 @@ def rejected_twice(
 # Quotients off by one: the remainder that makes up for it is out of range.
 
 OFF_BY_ONE = [
-    *(("y", layer, WRONG_PRODUCT) for layer in LAYERS),
-    *(("d", layer, WRONG_ENTRIES) for layer in LAYERS[1:]),
-    *(("u", layer, WRONG_PRODUCT) for layer in LAYERS),
-    *(("v", layer, WRONG_OPENING) for layer in LAYERS),
+    *(("y", layer, WRONG_PRODUCT) for layer in (0, 2, 3)),
+    *(("d", layer, WRONG_ENTRIES) for layer in (1, 3)),
+    *(("u", layer, WRONG_PRODUCT) for layer in (0, 1)),
+    *(("v", layer, WRONG_OPENING) for layer in (2, 3)),
 ]
 
 
@@ -111,7 +111,7 @@ def test_another_learning_rate(square: Case) -> None:
 @pytest.mark.parametrize(("name", "reason"), [("u", WRONG_PRODUCT), ("v", WRONG_OPENING)])
 def test_an_update_dropped(case: Case, name: str, reason: str) -> None:
     change = at(name, STEP, 2, np.zeros_like)
-    rejected_twice(case, change, [remainders(name, 2)], reason)
+    rejected(reason, case, change, in_range=[remainders(name, 2)])
 
 
 def test_all_updates_of_a_step_dropped(case: Case) -> None:
@@ -143,11 +143,12 @@ def test_momentum_dropped(case: Case, name: str, reason: str) -> None:
     before = case.training().steps(case.segment.rows)[0][STEP][f"{name}.before"][2]
     assert before.any()
     change = at(f"{name}.sum", STEP, 2, lambda values: without(values, before))
-    rejected_twice(case, change, [remainders(name, 2)], reason)
+    rejected(reason, case, change, in_range=[remainders(name, 2)])
 
 
-@pytest.mark.parametrize("name", ["u.before", "v.before"])
-@pytest.mark.parametrize("change", [np.zeros_like, lambda before: 2 * before])
+@pytest.mark.parametrize(
+    ("name", "change"), [("u.before", np.zeros_like), ("v.before", lambda before: 2 * before)]
+)
 def test_momentum_of_other_updates(case: Case, name: str, change: Any) -> None:
     """All sums are right, of what is not the step before's updates."""
     rejected(WRONG_OPENING, case, at(name, STEP, 2, change))
@@ -197,7 +198,7 @@ def test_a_derivative_flipped_in_the_table_too(case: Case) -> None:
     rejected(NOT_THE_TABLES, case, change, edit=edit)
 
 
-@pytest.mark.parametrize("layer", [0, 1, 2])
+@pytest.mark.parametrize("layer", [0, 2])
 def test_an_activation_that_is_not_the_tables(case: Case, layer: int) -> None:
     rejected(NOT_THE_TABLES, case, bump("a", STEP, layer))
 
@@ -223,7 +224,7 @@ def test_the_inputs_of_another_step(case: Case) -> None:
     rejected(NOT_THE_TABLES, case, at("x", STEP, 3, lambda _: steps[0]["x"][3]))
 
 
-@pytest.mark.parametrize(("layer", "source"), [(0, 2), (1, 3), (2, 2)])
+@pytest.mark.parametrize(("layer", "source"), [(0, 2), (2, 2)])
 def test_the_errors_of_another_layer(case: Case, layer: int, source: int) -> None:
     """What layer ``source`` handed down is taken for what layer + 1 did."""
     steps, _ = case.training().steps(case.segment.rows)
@@ -240,10 +241,9 @@ def test_the_errors_of_another_step(case: Case) -> None:
 # The loss.
 
 
-@pytest.mark.parametrize("amount", [1, -1])
-def test_an_error_behind_the_last_layer(case: Case, amount: int) -> None:
-    """Square loss: the targets' opening is what does not fit."""
-    rejected(WRONG_OPENING, case, bump("e", STEP, 3, amount))
+def test_an_error_behind_the_last_layer(case: Case) -> None:
+    """The targets' opening is what does not fit."""
+    rejected(WRONG_OPENING, case, bump("e", STEP, 3))
 
 
 def test_an_output_beyond_16_bits() -> None:
@@ -288,10 +288,9 @@ def test_a_softmax_scaled_within_the_tolerance_is_accepted(case: Case) -> None:
     forge(case, shifted(1)).verify()
 
 
-@pytest.mark.parametrize("by", [8, 1000])
-def test_a_softmax_scaled_beyond_the_tolerance(case: Case, by: int) -> None:
-    assert abs(row_sum(case, shifted(by))) > case.rule.tolerance
-    rejected_twice(case, shifted(by), ["t.sums"], NOT_THE_TABLES)
+def test_a_softmax_scaled_beyond_the_tolerance(case: Case) -> None:
+    assert abs(row_sum(case, shifted(8))) > case.rule.tolerance
+    rejected_twice(case, shifted(8), ["t.sums"], NOT_THE_TABLES)
 
 
 def test_chances_that_are_not_the_tables(case: Case) -> None:

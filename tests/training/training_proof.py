@@ -188,13 +188,14 @@ class Statement:
         transcript.bind("rows", self.segment.rows.tolist())
         transcript.bind("given", [one.to_json() for one in self.given])
 
-    def verify(self, proof: bytes, transcripts: Any = VerifierTranscript) -> Any:
-        """The transcript; raises ProofRejected unless the proof is one of this."""
+    def verify(
+        self, proof: bytes, transcripts: Any = VerifierTranscript, program: Program | None = None
+    ) -> None:
+        """Raises ProofRejected unless the proof is one of this. ``program``: the verifier's own."""
         transcript = transcripts(self.segment.field, Proof.from_bytes(proof))
         self.bind(transcript)
-        self.segment.program.verify(transcript, self.given)
+        (program or self.segment.program).verify(transcript, self.given)
         transcript.finish()
-        return transcript
 
 
 @dataclass(frozen=True, eq=False)
