@@ -21,6 +21,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "rescale": {"log_values": 14, "shift": 16},
     "relu": {"log_values": 14},
     "commitment": {"log_values": 14, "scheme": "whir", "johnson": 0},
+    "zkrelu": {"log_values": 14, "shift": 16, "variant": "bits"},
     "zkattn": {"num_layers": 1, "heads": 2, "kv_heads": 2, "positions": 64, "head_dim": 32},
     "rotary": {"num_layers": 1, "heads": 4, "positions": 64, "head_dim": 64},
     "rmsnorm": {"num_layers": 1, "rows": 64, "width": 256},

@@ -19,7 +19,7 @@ SECTIONS = {
     "Float and integer model": ("accuracy",),
     "Language models": ("language", "language_phases", "zkllm", "model_sizes", "perplexity"),
     "Training": ("trained_digits", "training_curves", "training", "training_cost", "aggregation"),
-    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "published"),
+    "Protocols": ("protocols", "tlookup", "matmul", "commitment", "zkattn", "zkrelu", "published"),
     "Sizes, time and memory": ("proof_size", "verifier_time", "memory", "phases"),
     "Against the device": ("ceilings", "roofline"),
     "Small sizes": ("benchmarks",),
@@ -37,11 +37,12 @@ CAPTIONS = {
     "language_phases": "Shares of the phases in the time of proving a language model.",
     "zkllm": "zkLLM's Table 1 and the same models here. zkLLM proves the transformer layers alone, "
     "interactively; here embedding, output layer and arg-max are proven as well. A model without "
-    "figures here has no record (OPT-350M, whose norms stand behind the sums, has no proof yet).",
+    "figures here has no record.",
     "model_sizes": "Proving time by size of the model, with zkLLM's Figure 4.",
     "perplexity": "Perplexity in floating point and in integers. The text of ours comes with Python; "
     "zkLLM's figures are on C4.",
     "zkattn": "zkAttn of one layer against the length of the sequence, with zkLLM's Figure 5.",
+    "zkrelu": "Rescaling, ReLU and its derivative by tables and by bits, as zkDL has them.",
     "trained_digits": "A perceptron trained on digits in integers, every step of it proven, and the "
     "same training in floating point.",
     "training_curves": "Training in integers, which is proven, and in floating point.",

@@ -107,6 +107,21 @@ def make_commitments(target: str, values_per_s: float) -> list[Record]:
     ]
 
 
+def make_zkrelus(target: str, values_per_s: float) -> list[Record]:
+    """Records of both versions of zkReLU at 2^12 .. 2^20 values."""
+    return [
+        make_record(
+            "zkrelu",
+            {"log_values": n, "shift": 16, "variant": variant},
+            1 << n,
+            fixed + cost * (1 << n) / values_per_s,
+            target,
+        )
+        for n in (12, 16, 20)
+        for variant, fixed, cost in (("table", 0.1, 1), ("bits", 0.02, 8))
+    ]
+
+
 def make_ceilings(target: str, speed: float = 1.0) -> dict[str, Any]:
     """Round ceilings; `speed` times as many."""
     of = make_record(target=target)

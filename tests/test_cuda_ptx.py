@@ -45,6 +45,7 @@ from zkbench.commitments.schemes import Scheme
 from zkbench.commitments.whir import Whir
 from zkbench.fields import GOLDILOCKS
 from zkbench.jit import device
+from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
 from zkbench.kernels.ntt import encode
 from zkbench.proof import Proof
@@ -159,6 +160,7 @@ def argument_types() -> dict[str, list[Any]]:
             target.parallel_items = parallel_items
             encode_columns(target)
             commit_and_open(target)
+            centred(target, np.zeros(4, dtype=np.uint16))
             prove_openings(target)
         look_up_with_inverses(target)
         measure_ceilings(target, Sizes(elements=8, items=2, times=32), repeats=1)

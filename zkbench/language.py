@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 
 from zkbench import binding
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.interleaved import ProverData
 from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
-from zkbench.fields import Field
 from zkbench.files import NewFile, PathLike, read_bytes, read_json
 from zkbench.kernels.launch import Array, Target
+from zkbench.language_memory import require_commit_memory, require_proof_memory
 from zkbench.language_statement import (
     MAX_TOKENS,
     LanguageCommitment,
@@ -35,40 +32,27 @@ from zkbench.model_folder import (
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.tokenizer import BYTES, ByteTokenizer, Tokenizer, load_tokenizer
-from zkbench.placement import Place, fit_workspace, pin, place_on, weights_stay_on_host
+from zkbench.placed_model import PlacedModel
 from zkbench.proof import ProofRejected
-from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.language_witness import (
-    StackedModel,
-    WitnessTensors,
-    model_arrays,
-    model_tensors,
-)
-from zkbench.protocols.rotary_tables import RotaryTables
 from zkbench.security import MINIMUM_BITS
 from zkbench.transcript import VerifierTranscript
 
 _TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-# Bytes of host memory, at least: for a committed integer its int16 and the copy that layers are
-# stacked into; for a value of the witness itself and its remainder, and where a CPU proves, what
-# lookups and openings need besides (49 to 75 were measured).
-_PARAMETER_BYTES = 4
-_WITNESS_BYTES = {"cpu": 32, "cuda": 4}
 
 
 @dataclass(frozen=True)
 class CommittedLanguageModel:
-    """The prover's side: the integer model, its tensors on a target, and the Merkle tree.
+    """The prover's side: the integer model, its tensors on a target, and the Merkle tree."""
 
-    model: as it is on the host; placed: the same from the stacks in ``arrays``, where it computes.
-    """
-
-    model: IntegerLanguageModel
-    placed: StackedModel
+    placed: PlacedModel
     public: LanguageCommitment
     data: ProverData
-    arrays: Mapping[str, Any]
     tensors: Mapping[str, Array]
+
+    @property
+    def model(self) -> IntegerLanguageModel:
+        """As it is on the host."""
+        return self.placed.model
 
 
 def commit_language_model(
@@ -84,48 +68,11 @@ def commit_language_model(
     """
     scheme = scheme or DEFAULT
     asked = LanguageCommitment(scheme, bytes(32), model.config, model.formats, tokenizer)
-    _require_memory(
-        _PARAMETER_BYTES * asked.parameters,
-        f"a commitment to {asked.parameters:,} parameters",
-        "commit to a smaller model or on a machine with more",
-    )
-    place, arrays, tensors = _placed_tensors(model, target, scheme.field)
-    fit_workspace(target)
-    shapes = model_shapes(model.config)
-    data = scheme.commit(target, {name: tensors[name] for name in shapes}, shapes)
+    require_commit_memory(model.config, scheme, target)
+    placed = PlacedModel.of(model, target)
+    data, tensors = placed.commit(target, scheme)
     public = replace(asked, root=data.commitment.root)
-    placed = StackedModel(model, arrays, place)
-    return CommittedLanguageModel(model, placed, public, data, arrays, tensors)
-
-
-def _placed_tensors(
-    model: IntegerLanguageModel, target: Target, field: Field
-) -> tuple[Place, dict[str, Any], dict[str, Array]]:
-    """(where the model computes, its stacks there or on the host, the same on the target)."""
-    place = place_on(target)
-    num_bytes = 2 * sum(prod(shape) for shape in model_shapes(model.config).values())
-    on_host = weights_stay_on_host(target, num_bytes)
-    arrays = model_arrays(model, np.asarray if on_host else place)
-    if on_host:
-        pin(target, arrays)
-    return place, arrays, model_tensors(target, field, arrays, on_host)
-
-
-def require_provable(config: LanguageModelConfig) -> None:
-    """Raises UnusableInput for architectures without a proof, before hours go into calibration."""
-    if not config.norm_first or config.has_projections:
-        raise UnusableInput(
-            "models with norms behind the sums or projections have no proof yet (OPT-350M)"
-        )
-
-
-def _require_memory(needed: int, what: str, remedy: str) -> None:
-    available = psutil.virtual_memory().available
-    if needed > available:
-        raise UnusableInput(
-            f"{what} takes {needed / 2**30:,.1f} GiB of memory at least, and"
-            f" {available / 2**30:,.1f} GiB are free; {remedy}"
-        )
+    return CommittedLanguageModel(placed, public, data, tensors)
 
 
 # Files.
@@ -207,15 +154,15 @@ def prove_language_inference(
     check_prompt(public, tokens)
     asked = np.array([len(tokens) - 1]) if positions is None else positions
     claimed = LanguageStatement(public.digest, tokens, asked, np.zeros_like(asked))
-    _check_costs(public.inference(claimed), target, minimum_bits)
+    planned = public.inference(claimed)
+    binding.require_bits(planned.program.soundness_terms(), minimum_bits, "use fewer tokens")
+    require_proof_memory(planned, target)
     with timer.phase("witness"):
-        trace = committed.placed.forward(tokens, asked)
+        trace = committed.placed.stacked.forward(tokens, asked)
         chosen = np.array(trace.output.chosen.tolist(), dtype=np.int64)
         statement = LanguageStatement(public.digest, tokens, asked, chosen)
         inference = public.inference(statement)
-        _check_tables(committed.model, inference)
-        witness = WitnessTensors(inference, committed.arrays, trace).to_target(target)
-        fit_workspace(target)
+        witness = committed.placed.witness(inference, trace, target)
     identity = public.protocol(*statement.sizes)
     transcript = binding.begin_proof(inference.field, identity, public, statement)
     tensors = {**committed.tensors, **witness}
@@ -229,32 +176,6 @@ def check_prompt(public: LanguageCommitment, tokens: np.ndarray) -> None:
         raise UnusableInput("the prompt is empty; a proof needs at least one token")
     if misfit := public.misfit(tokens):
         raise UnusableInput(misfit)
-
-
-def _check_costs(inference: LanguageInference, target: Target, minimum_bits: float) -> None:
-    program = inference.program
-    binding.require_bits(program.soundness_terms(), minimum_bits, "use fewer tokens")
-    values = sum(int(np.prod(shape)) for shape in program.witness.values())
-    what = f"a proof about {len(inference.tokens)} positions"
-    needed = _WITNESS_BYTES[target.name] * values
-    _require_memory(needed, what, "use fewer tokens or a machine with more")
-
-
-def _check_tables(model: IntegerLanguageModel, inference: LanguageInference) -> None:
-    """The forward pass must look up what the proof does: libraries' exp and cos differ in last bits."""
-    tables: Any = model.tables(len(inference.tokens))
-    exponentials, activation = (lookup.table.values for lookup in inference.program.lookups)
-    same = np.array_equal(tables.exponentials, exponentials)
-    same &= tables.activation is None or np.array_equal(tables.activation, activation)
-    if model.config.is_llama:
-        half = model.config.head_width // 2
-        rotary = RotaryTables.of(len(inference.tokens), half, model.config.rope_theta)
-        same &= np.array_equal(tables.cos, rotary.cos) and np.array_equal(tables.sin, rotary.sin)
-    if not same:
-        raise UnusableInput(
-            "this machine's exp or cos rounds a table's entry otherwise than a proof does;"
-            " prove on another machine or with fewer tokens"
-        )
 
 
 def proof_sizes(

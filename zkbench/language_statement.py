@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,12 @@ from zkbench.errors import UnusableInput, malformed
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.integer_attention import block_size
-from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.rotary_tables import RotaryTables
+from zkbench.models.language.tables import rotations
+from zkbench.protocols.language_inference import (
+    LanguageInference,
+    committed_integers,
+    model_shapes,
+)
 from zkbench.security import Term
 
 MAX_TOKENS = 1 << 15  # the statement's schema has it, too: attention has (tokens / 128)^2 / 2 tiles
@@ -87,7 +90,7 @@ class LanguageCommitment:
     @property
     def parameters(self) -> int:
         """Committed integers."""
-        return sum(prod(shape) for shape in model_shapes(self.config).values())
+        return committed_integers(self.config)
 
     @property
     def commitment(self) -> Commitment:
@@ -105,11 +108,8 @@ class LanguageCommitment:
         exponentials, activation = (
             lookup.table.values for lookup in self._smallest.program.lookups
         )
-        rotary = None
-        if self.config.is_llama:
-            half = self.config.head_width // 2
-            found = RotaryTables.of(_DIGEST_POSITIONS, half, self.config.rope_theta)
-            rotary = _table_digest(found.cos, found.sin)
+        turns = rotations(self.config, _DIGEST_POSITIONS)
+        rotary = None if turns is None else _table_digest(turns.cos, turns.sin)
         return TableDigests(_table_digest(exponentials), _table_digest(activation), rotary)
 
     # Proofs.

@@ -63,11 +63,17 @@ def unpin(target: Target, arrays: Mapping[str, np.ndarray]) -> None:
 
 def fit_workspace(target: Target) -> None:
     """Give back what is unused, and let the prover have a share of what is free now."""
+    if cupy_for(target) is not None:
+        target.workspace_bytes = int(free_memory(target) * _WORKSPACE_SHARE)
+
+
+def free_memory(target: Target) -> Any:
+    """Bytes of a GPU's memory that are free once both pools have given back what is unused.
+
+    None for a CPU.
+    """
     cupy = cupy_for(target)
-    if cupy is None:
-        return
-    target.synchronise()
-    cupy.get_default_memory_pool().free_all_blocks()
-    target.pool._release()
-    free, _ = cupy.cuda.runtime.memGetInfo()
-    target.workspace_bytes = int(free * _WORKSPACE_SHARE)
+    if cupy is not None:
+        target.synchronise()
+        cupy.get_default_memory_pool().free_all_blocks()
+    return target.free_memory()

@@ -28,7 +28,7 @@ from zkbench.model_folder import COMMITMENT_FILE, json_file
 from zkbench.models.tensor_files import read_safetensors, safetensors_bytes
 from zkbench.models.training.batches import batch_rows
 from zkbench.models.training.integer_training import StepTrace, TrainingState, train_step
-from zkbench.models.training.rule import TrainingRule
+from zkbench.models.training.rule import MAX_STEPS, TrainingRule
 from zkbench.placement import fit_workspace, place_on
 from zkbench.proof import Message, Proof, ProofRejected
 from zkbench.protocols.training import TrainingSegment, data_shapes, state_shapes
@@ -152,10 +152,12 @@ def start_run(
     """Commit to data and first state and write the run's folder; or find it there, and go on.
 
     inputs: int16, samples x features; targets: int16, samples x outputs. segment: steps that are proven
-    together; as many as memory takes if None. Raises UnusableInput for a folder of another run.
+    together; as many as memory takes if None, or as the run that is there has. Raises UnusableInput for
+    a folder of another run, and for a first state that has momentum.
     """
     batch_rows(seed, len(inputs), rule.batch, 0, 1)  # raises for batches that there are not
-    segment = segment or fitting_segment(rule, steps, target)
+    _require_rest(rule, first)
+    segment = segment or _segment_there(Path(folder)) or fitting_segment(rule, steps, target)
     asked = scheme_for(scheme or DEFAULT, steps, segment)
     sizes = (len(inputs), stacked, seed, steps, segment)
     draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32)
@@ -164,6 +166,27 @@ def start_run(
     plan = replace(draft, data=data_root.hex(), first=state_root.hex())
     _write_run(Path(folder), plan, first, inputs, targets)
     return load_run(folder, target)
+
+
+def _require_rest(rule: TrainingRule, first: TrainingState) -> None:
+    """The rule's first step has no momentum part, and this is proven."""
+    updates = (*first.updates, *first.bias_updates)
+    if rule.momentum and any(bool(array.any()) for array in updates):
+        raise UnusableInput(
+            "the first state has updates of a step before it, but a run with momentum starts from rest;"
+            " set them to zero"
+        )
+
+
+def _segment_there(folder: Path) -> int | None:
+    """The steps of a segment of the run in a folder, if there is one."""
+    path = folder / RUN_FILE
+    return _read_plan(folder).segment if path.is_file() else None
+
+
+def _read_plan(folder: Path) -> RunPlan:
+    path = folder / RUN_FILE
+    return RunPlan.from_json(read_json(path), os.fspath(path))
 
 
 def scheme_for(scheme: Scheme, steps: int, segment: int) -> Scheme:
@@ -177,7 +200,7 @@ def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
     values = sum(d_in * d_out for d_in, d_out in zip(rule.dims, rule.dims[1:], strict=False))
     values += 2 * rule.batch * sum(rule.dims)
     free = psutil.virtual_memory().available // 2
-    return max(1, min(steps, free // (_VALUE_BYTES["cpu"] * values)))
+    return max(1, min(steps, MAX_STEPS, free // (_VALUE_BYTES["cpu"] * values)))
 
 
 def commit_data(plan: RunPlan, inputs: Any, targets: Any, target: Target) -> ProverData:
@@ -238,7 +261,7 @@ def load_run(folder: PathLike, target: Target) -> TrainingRun:
     path = Path(folder)
     if not (path / RUN_FILE).is_file():
         raise UnusableInput(f"{path} is no folder that zkbench train wrote")
-    plan = RunPlan.from_json(read_json(path / RUN_FILE), os.fspath(path / RUN_FILE))
+    plan = _read_plan(path)
     tensors, _ = read_safetensors(path / DATA_FILE)
     shapes = data_shapes(plan.rule, plan.samples)
     if {name: array.shape for name, array in tensors.items()} != shapes or any(
@@ -306,17 +329,21 @@ def prove_training(
         note(f"segment {index + 1} of {plan.num_segments}")
         root, part = _kept_segment(run, plan, index, roots[-1])
         if part is None:
-            root, part = prove_segment(run, plan, index, timer)
+            root, part = prove_segment(run, plan, index, roots[-1], timer)
             _keep_segment(run, index, roots[-1], root, part)
         roots.append(root)
         outer.messages += [Message("state", root), Message("segment", part)]
+    _require_state(run, plan.num_segments, bytes.fromhex(public.roots.last), root)
     return outer.to_bytes(), plan.statement
 
 
 def prove_segment(
-    run: TrainingRun, plan: Plan, index: int, timer: PhaseTimer
+    run: TrainingRun, plan: Plan, index: int, before: bytes, timer: PhaseTimer
 ) -> tuple[bytes, bytes]:
-    """(root of the state behind the segment, its proof)."""
+    """(root of the state behind the segment, its proof).
+
+    Raises UnusableInput unless the state before it has the root ``before``.
+    """
     segment, target = plan.program(index), run.target
     with timer.phase("witness"):
         first = run.state(index)
@@ -334,6 +361,7 @@ def prove_segment(
             commit_state(run.plan, first, "first", target),
             commit_state(run.plan, last, "last", target),
         ]
+    _require_state(run, index, before, given[1].commitment.root)
     return given[-1].commitment.root, prove_committed(plan, index, given, on_target, target, timer)
 
 
@@ -356,6 +384,14 @@ def prove_committed(
     transcript.bind("states", [before.hex(), after.hex()])
     segment.program.prove(transcript, target, given, tensors, timer)
     return transcript.finish()
+
+
+def _require_state(run: TrainingRun, index: int, expected: bytes, root: bytes) -> None:
+    if root != expected:
+        raise UnusableInput(
+            f"{run.state_path(index)} is not the state that the steps before lead to; delete it and what"
+            " follows, and train again"
+        )
 
 
 def _require_memory(segment: TrainingSegment, target: Target) -> None:
@@ -434,6 +470,8 @@ def claimed_plan(proof: bytes, statement: TrainingStatement, public: TrainingCom
         raise ProofRejected("the proof was made with other parameters")
     if not binding.same_json(outer.header, binding.header(plan.protocol(), statement)):
         raise ProofRejected("the proof is of another statement")
+    if len(outer.messages) != 2 * plan.num_segments:
+        raise ProofRejected("the proof does not have the statement's segments")
     return plan
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,8 @@ class Roots:
 class TrainingCommitment:
     """A training run as everybody may know it: its rule, the size of its data, and three roots.
 
-    stacked: False for a run whose proofs take every layer alone.
+    stacked: False for a run whose proofs take every layer alone. Raises UnusableInput for fewer samples
+    than a batch has.
     """
 
     scheme: Scheme
@@ -44,6 +47,12 @@ class TrainingCommitment:
     samples: int
     stacked: bool
     roots: Roots
+
+    def __post_init__(self) -> None:
+        if self.samples < self.rule.batch:
+            raise UnusableInput(
+                f"a batch of {self.rule.batch} from {self.samples} samples; use smaller batches"
+            )
 
     @property
     def digest(self) -> str:
@@ -152,7 +161,7 @@ class Plan:
     def num_segments(self) -> int:
         return -(-self.statement.steps // self.segment)
 
-    @property
+    @cached_property
     def bounds(self) -> list[tuple[int, int]]:
         """(first step, number of steps) of each segment."""
         starts = range(0, self.statement.steps, self.segment)
@@ -160,30 +169,33 @@ class Plan:
 
     def program(self, index: int) -> TrainingSegment:
         """The proof of one segment."""
-        first, count = self.bounds[index]
-        rows = self._rows(first, count)
-        return self._segment(rows)
+        return self._segment(index, self._rows(*self.bounds[index]))
 
     def _rows(self, first: int, count: int) -> np.ndarray:
         public = self.public
         return batch_rows(self.statement.seed, public.samples, public.rule.batch, first, count)
 
-    def _segment(self, rows: np.ndarray) -> TrainingSegment:
-        public = self.public
-        sizes = public.samples, rows, public.stacked
-        return TrainingSegment(public.scheme, public.rule, *sizes, segment_bits(self.num_segments))
+    def _segment(self, index: int, rows: np.ndarray) -> TrainingSegment:
+        public, last = self.public, self.num_segments - 1
+        parameters = public.scheme, public.rule, public.samples, rows, public.stacked
+        ends = index == 0, index == last
+        return TrainingSegment(*parameters, segment_bits(self.num_segments), *ends)
 
     def soundness_terms(self) -> list[Term]:
         """Every way in which a false statement may pass, with its bits."""
         return list(self._terms())
 
     def _terms(self) -> Iterator[Term]:
-        lengths = [count for _, count in self.bounds]
-        for length in sorted(set(lengths)):
-            rows = np.zeros((length, self.public.rule.batch), dtype=np.int64)
-            terms = self._segment(rows).program.soundness_terms()
-            for _ in range(lengths.count(length)):
-                yield from terms
+        """Those of the first segment, of all between it and the last, and of the last."""
+        last = self.num_segments - 1
+        for index, count in ((0, 1), (1, last - 1), (last, 1 if last else 0)):
+            for term in self._terms_of(index) if count > 0 else []:
+                yield term if count == 1 else _each(term, count)
+
+    def _terms_of(self, index: int) -> list[Term]:
+        _, steps = self.bounds[index]
+        rows = np.zeros((steps, self.public.rule.batch), dtype=np.int64)
+        return self._segment(index, rows).program.soundness_terms()
 
     def protocol(self) -> dict[str, Any]:
         """Canonical parameters of a proof: its domain separator."""
@@ -205,6 +217,11 @@ class Plan:
         """The same of one segment."""
         first, count = self.bounds[index]
         return {**self.protocol(), "first_step": first, "number_of_steps": count}
+
+
+def _each(term: Term, count: int) -> Term:
+    """So many of one kind."""
+    return Term(f"{term.name}, each of {count} segments", term.bits - math.log2(count))
 
 
 def segment_bits(num_segments: int) -> int:

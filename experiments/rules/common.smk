@@ -31,7 +31,7 @@ TABLES += ("published", "benchmarks", "language", "zkllm", "perplexity")
 TABLES += ("training", "trained_digits")
 FIGURES = ("proving_time", "tlookup", "matmul", "commitment", "proof_size", "verifier_time")
 FIGURES += ("memory", "phases", "roofline", "accuracy", "zkattn", "model_sizes")
-FIGURES += ("language_phases", "training_curves", "training_cost", "aggregation")
+FIGURES += ("language_phases", "zkrelu", "training_curves", "training_cost", "aggregation")
 
 
 wildcard_constraints:

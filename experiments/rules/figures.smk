@@ -296,6 +296,26 @@ rule figure_language_phases:
         " > {log} 2>&1"
 
 
+rule figure_zkrelu:
+    input:
+        script="experiments/figures/zkrelu.py",
+        style=FIGURE_STYLE,
+        records="results/work/records.jsonl",
+    output:
+        report(
+            "paper_figures/zkrelu.png",
+            caption="../captions/zkrelu.rst",
+            category="Figures",
+        ),
+        "paper_figures/zkrelu.pdf",
+    log:
+        f"{LOGS}/figure_zkrelu.log",
+    conda:
+        "../envs/zkbench.yaml"
+    shell:
+        "python {input.script} --records {input.records} --out paper_figures/zkrelu > {log} 2>&1"
+
+
 rule figure_training_cost:
     input:
         script="experiments/figures/training_cost.py",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 
-from zkbench.bench import language_case, language_models
+from zkbench import placed_model
+from zkbench.bench import language_models
 from zkbench.bench.cases import make_case
 from zkbench.bench.language_models import integer_model, padded, prompt
 from zkbench.bench.language_records import nominal_parameters, printed_name
 from zkbench.bench.runner import run_case
 from zkbench.bench.timers import PhaseTimer
 from zkbench.errors import UnusableInput
-from zkbench.models.language.checkpoint import Checkpoint
+from zkbench.models.language.checkpoint import Checkpoint, RandomWeights
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.corpus import held_out_text, training_text
 from zkbench.models.language.float_model import FloatLanguageModel
@@ -30,6 +32,7 @@ from zkbench.security import MINIMUM_BITS
 
 SHIPPED_RUN = {"model": "llama-bytes", "positions": 12, "scheme": "whir", "johnson": 0}
 RANDOM_RUN = {"model": "opt-tiny", "positions": 11, "scheme": "whir", "johnson": 0}
+LATE_RUN = {**RANDOM_RUN, "model": "opt-late"}
 TINY = LanguageModelConfig(
     family="opt",
     vocab=60,
@@ -46,13 +49,15 @@ TINY = LanguageModelConfig(
     attention_bias=True,
     ffn_bias=True,
 )
+LATE = replace(TINY, norm_first=False, embedding_width=16)  # OPT-350M's shape
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
-    """A published shape small enough for tests."""
+    """Published shapes small enough for tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "opt-tiny", TINY)
+        patch.setitem(PRESETS, "opt-late", LATE)
         yield
 
 
@@ -68,7 +73,11 @@ def verifier(params: dict[str, Any], seed: int = 0) -> Any:
     return case
 
 
-@pytest.fixture(scope="module", params=[SHIPPED_RUN, RANDOM_RUN], ids=["shipped", "random"])
+@pytest.fixture(
+    scope="module",
+    params=[SHIPPED_RUN, RANDOM_RUN, LATE_RUN],
+    ids=["shipped", "random", "norms last"],
+)
 def proven(request: pytest.FixtureRequest, tiny: None) -> tuple[Any, bytes]:
     """A verifier's case, and an honest proof."""
     proof = ready(request.param).prove(PhaseTimer())
@@ -162,7 +171,7 @@ def test_another_model_of_the_prover_is_not_the_shipped_one(
         found["w_q"][0, 0, 0, 0] += 1
         return found
 
-    monkeypatch.setattr(language_case, "model_arrays", arrays)
+    monkeypatch.setattr(placed_model, "model_arrays", arrays)
     returned = ready(SHIPPED_RUN).prove(PhaseTimer())
     monkeypatch.undo()
     with pytest.raises(ProofRejected, match="the proof is about another model"):
@@ -274,7 +283,7 @@ def test_prompts_are_padded_as_the_integer_model_pads_them(count, length, block)
     assert not tokens[count:].any()
 
 
-@pytest.mark.parametrize("name", ["llama-bytes", "opt-tiny"])
+@pytest.mark.parametrize("name", ["llama-bytes", "opt-tiny", "opt-late"])
 def test_the_tensors_of_a_stacked_model_are_views_of_what_is_committed(name: str) -> None:
     model = integer_model(name, 3)
     arrays = model_arrays(model)
@@ -288,12 +297,13 @@ def test_the_tensors_of_a_stacked_model_are_views_of_what_is_committed(name: str
 # The plain forward pass beside the proof.
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, "opt-late"])
 def test_the_forward_pass_in_pytorch_is_the_float_models(name: str) -> None:
     torch = pytest.importorskip("torch")
     from zkbench.bench.torch_forward import TorchLanguageModel
 
-    weights, tokens = Checkpoint(shipped(name)), prompt(name, 40, 0)
+    weights: Any = Checkpoint(shipped(name)) if name in SHIPPED else RandomWeights(LATE, 1)
+    tokens = prompt(name, 40, 0)
 
     def tensor(name: str) -> Any:
         return torch.from_numpy(weights.tensor(name).astype(np.float32))

@@ -35,6 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "zkattn": {"num_layers": 2, "heads": 4, "kv_heads": 2, "positions": 12, "head_dim": 6},
     "rotary": {"num_layers": 2, "heads": 3, "positions": 12, "head_dim": 6},
     "rmsnorm": {"num_layers": 2, "rows": 5, "width": 11},
+    "zkrelu": {"log_values": 5, "shift": 3, "variant": "bits"},
 }
 VALUES = {
     "matmul": 3 * 4 * 7 * 5,
@@ -59,6 +60,10 @@ MORE = [
     ("rotary", {"num_layers": 3, "heads": 5, "positions": 130, "head_dim": 10}),
     ("rmsnorm", {"num_layers": 1, "rows": 1, "width": 1}),
     ("rmsnorm", {"num_layers": 3, "rows": 37, "width": 130}),
+    ("zkrelu", {"log_values": 0, "shift": 1, "variant": "bits"}),
+    ("zkrelu", {"log_values": 9, "shift": 16, "variant": "bits"}),
+    ("zkrelu", {"log_values": 0, "shift": 1, "variant": "table"}),
+    ("zkrelu", {"log_values": 9, "shift": 16, "variant": "table"}),
 ]
 PHASES = {
     "tlookup": ["witness", "lookups"],
@@ -71,6 +76,7 @@ PHASES = {
     "zkattn": ["witness", "commit", "lookups", "sumchecks", "opening"],
     "rotary": ["sumchecks"],
     "rmsnorm": ["witness", "lookups", "sumchecks"],
+    "zkrelu": ["witness", "commit", "sumchecks", "opening"],
 }
 EACH = pytest.mark.parametrize("name", SMALL)
 

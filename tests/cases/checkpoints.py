@@ -38,6 +38,9 @@ OPT = replace(
     ffn_bias=True,
 )
 CONFIGS = {"llama": LLAMA, "opt": OPT}
+# Of OPT-350M's shape: norms behind the sums, and projections from and to narrower embeddings.
+NORMS_LAST = replace(OPT, norm_first=False, embedding_width=8)
+KINDS = {**CONFIGS, "norms last": NORMS_LAST}
 
 
 def write_checkpoint(folder: Path, config: LanguageModelConfig, seed: int = 1) -> Path:

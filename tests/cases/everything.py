@@ -28,6 +28,7 @@ from cases.entrywise import EntrywiseCase
 from cases.lookups import GkrCase, LogupStarCase, TLookupCase
 from cases.norms import RMSNormCase, random_norm
 from cases.products import HadamardCase, LinearCase, SumcheckCase
+from cases.relu_bits import ReluBitsCase
 from cases.rotary import RotaryCase, random_rotary_shape
 from cases.rounding import ArgMaxCase, RescaleCase
 from zkbench.protocols.causal_tiles import AttentionShape
@@ -112,6 +113,9 @@ RANDOM: dict[str, Callable[[Random], Case]] = {
     "digit_attention": lambda rng: DigitAttentionCase.random(
         rng, random_attention(rng), rng.choice([ONE_WEIGHT, TWO_WEIGHTS, FOUR_WEIGHTS])
     ),
+    "zkrelu_bits": lambda rng: ReluBitsCase.random(
+        rng, random_shape(rng), rng.choice([1, 2, 7, 16, 24])
+    ),
 }
 
 SMALL: dict[str, Case] = {
@@ -138,6 +142,7 @@ SMALL: dict[str, Case] = {
     "claims_on_products": ProductsCase.random(Random(15), (3, 2), 4),
     "digit_attention": DigitAttentionCase.random(Random(16), TINY),
     "two_digits": DigitAttentionCase.random(Random(17), TINY, TWO_WEIGHTS),
+    "zkrelu_bits": ReluBitsCase.random(Random(18), (3, 2)),
 }
 
 # For the simulator: few, and one with more items than its threads.
@@ -146,6 +151,7 @@ SIMULATED: dict[str, Case] = {
     **{name: SMALL[name] for name in ("attention_scores", "attention_values", "causal_mask")},
     **{name: SMALL[name] for name in ("rotary", "entrywise", "entrywise_short")},
     "rmsnorm": SMALL["rmsnorm"],
+    "zkrelu_bits": SMALL["zkrelu_bits"],
     "sumcheck_long": SumcheckCase.random(Random(11), (3, 13), 2),
 }
 
@@ -176,4 +182,5 @@ LARGE: dict[str, Callable[[], Case]] = {
     "rmsnorm": lambda: RMSNormCase.random(
         Random(15), layers=3, rows=(5, 16), width=77, epsilon=1000, value_bits=16
     ),
+    "zkrelu_bits": lambda: ReluBitsCase.random(Random(18), (3, 2003), 2),
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases.checkpoints import CONFIGS, LLAMA, write_checkpoint
+from cases.checkpoints import CONFIGS, KINDS, LLAMA, NORMS_LAST, write_checkpoint
 from cli_case import zkbench
 from language_cli_case import PROMPT, commit_language, prove_language, verify_language
 
@@ -200,14 +200,17 @@ def test_a_checkpoints_tokenizer_goes_with_the_model(languages):
     assert prove_language(model="new", prompt="a proof").code == 2
 
 
-def test_random_weights_of_a_published_shape(monkeypatch):
+@pytest.mark.parametrize(("name", "kind"), [("opt-125m", "opt"), ("opt-350m", "norms last")])
+def test_random_weights_of_a_published_shape(monkeypatch, name, kind):
     """The same seed, the same model; a preset cut to size for the test."""
     from zkbench.models.language import presets
 
-    monkeypatch.setitem(presets.PRESETS, "opt-125m", replace(CONFIGS["opt"], vocab=300))
+    assert presets.PRESETS[name].norm_first == KINDS[kind].norm_first
+    assert presets.PRESETS[name].has_projections == KINDS[kind].has_projections
+    monkeypatch.setitem(presets.PRESETS, name, replace(KINDS[kind], vocab=300))
     digests = []
     for seed in (1, 1, 2):
-        done = zkbench("commit", "--random", "opt-125m", "--seed", seed, "--out", "new", "--json")
+        done = zkbench("commit", "--random", name, "--seed", seed, "--out", "new", "--json")
         assert done.code == 0, done.err
         digests.append(json.loads(done.out)["model"])
     assert digests[0] == digests[1] != digests[2]
@@ -215,6 +218,14 @@ def test_random_weights_of_a_published_shape(monkeypatch):
     assert prove_language(model="new", tokens="t.npy").code == 0
     done = verify_language(proof="p", statement="s", commitment="new/commitment.json")
     assert done.code == 0
+
+
+def test_a_checkpoint_with_norms_behind_the_sums_and_projections():
+    write_checkpoint(Path("late"), NORMS_LAST)
+    done = commit_language(model="opt", weights="late")
+    assert done.code == 0, done.err
+    assert prove_language(model="new", prompt="Late").code == 0
+    assert verify_language(proof="p", statement="s", commitment="new/commitment.json").code == 0
 
 
 def test_a_shipped_model():

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
 from zkbench.commitments.dense_weights import PointTables, accumulate, evaluate
-from zkbench.commitments.layout import Layout
+from zkbench.commitments.layout import Layout, Slot, log_tile
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels.launch import cpu_target
 
-SHAPES = st.lists(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 12, 16]), max_size=3).map(tuple)
+SHAPES = st.lists(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 12, 16]), max_size=4).map(tuple)
 
 
 @settings(max_examples=80, deadline=None)
@@ -38,6 +38,23 @@ def test_functionals_vs_python_int(shape, others, seed):
     assert FIELD.unpack(dense) == wanted
     z = random_elements(rng, (size - 1).bit_length())
     value = sum((w * eq_at(z, slot.offset + i) for i, w in enumerate(expected)), E(0))
+    assert evaluate(PointTables(FIELD, z), slot, functional) == value
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 40, 24, 10), (2, 6, 8, 4, 27, 2), (7, 32, 2, 3), (1 << 12, 5)]
+)
+@pytest.mark.parametrize("offset", [0, 1, 12345])
+def test_carried_bits_vs_python_int(shape, offset):
+    """Axes above an odd one, from any place on: bits are added with a carry."""
+    rng = np.random.default_rng(offset)
+    axes = tuple(EqAxis(random_elements(rng, (n - 1).bit_length())) for n in shape)
+    functional = AxisWeights((axes[0], OnesAxis(), *axes[2:]))
+    tile = 1 << log_tile(shape)
+    slot = Slot("t", shape, offset * tile)
+    z = random_elements(rng, (slot.offset + slot.size - 1).bit_length())
+    weights = all_weights(functional, shape)
+    value = sum((w * eq_at(z, slot.offset + i) for i, w in enumerate(weights)), E(0))
     assert evaluate(PointTables(FIELD, z), slot, functional) == value
 
 

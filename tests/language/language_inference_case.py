@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases.checkpoints import CONFIGS, integer_model, some_tokens
+from cases.checkpoints import KINDS, integer_model, some_tokens
 
 from zkbench.commitments.whir import Whir
 from zkbench.kernels.launch import cpu_target
@@ -67,5 +67,5 @@ def commit_tiny(config: LanguageModelConfig, seed: int = 1) -> CommittedLanguage
 
 
 def tiny_case(kind: str) -> LanguageCase:
-    committed = commit_tiny(CONFIGS[kind])
-    return LanguageCase.of(committed, some_tokens(CONFIGS[kind], 11, seed=3), (3, 10))
+    committed = commit_tiny(KINDS[kind])
+    return LanguageCase.of(committed, some_tokens(KINDS[kind], 11, seed=3), (3, 10))

@@ -8,12 +8,13 @@ need be, or, for the names in ``in_range``, ones in range that do not fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from bold_provers import BoldProgram
 from lying_forward import Change, LyingWitness, as_it_is, forward
 
 from zkbench.bench.timers import PhaseTimer
@@ -28,9 +29,7 @@ from zkbench.models.language.trace import LanguageTrace
 from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_witness import model_arrays, model_tensors
-from zkbench.protocols.logup_star import LogupStar
-from zkbench.protocols.program import Program, TableLookup
-from zkbench.protocols.tlookup import Lookup
+from zkbench.protocols.program import Program
 from zkbench.quant.language_calibration import calibrate_language_model
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
@@ -76,7 +75,8 @@ OPT = replace(
     attention_bias=True,
     ffn_bias=True,
 )
-CONFIGS = {"llama": LLAMA, "opt": OPT}
+NORMS_LAST = replace(OPT, norm_first=False, embedding_width=8)  # OPT-350M's shape
+CONFIGS = {"llama": LLAMA, "opt": OPT, "norms last": NORMS_LAST}
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -184,68 +184,6 @@ def prove(
     bind(transcript, inference, data)
     (program or inference.program).prove(wrap(transcript), target, [data], tensors, PhaseTimer())
     return transcript.finish()
-
-
-class Relay:
-    """A prover's transcript that lets ``lie`` change, in place, what is sent under ``label``."""
-
-    def __init__(self, transcript: Any, label: str, lie: Callable[[list[Any]], None]) -> None:
-        self._transcript, self._label, self._lie = transcript, label, lie
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transcript, name)
-
-    def send(self, label: str, elements: list[Any]) -> None:
-        if label == self._label:
-            self._lie(elements)
-        self._transcript.send(label, elements)
-
-
-# Provers that do not mind values out of range.
-
-
-class BoldLogupStar(LogupStar):
-    """An index that points nowhere is pushed to the table's last entry; the honest one would crash."""
-
-    def _push(self, target: Any, indices: Sequence[Any], weights: Sequence[Any]) -> Any:
-        last, offset = self.table_size - 1, self.table.offset
-        inside = [
-            np.where((i >= -offset) & (i <= last - offset), i, last - offset) for i in indices
-        ]
-        return super()._push(target, inside, weights)
-
-
-class BoldLookup(TableLookup):
-    def protocol(self, field: Any, *bits: float) -> LogupStar:
-        return BoldLogupStar(**vars(super().protocol(field, *bits)))
-
-
-class BoldProgram(Program):
-    """Counts what is in range, and commits to the rest in wider integers."""
-
-    @classmethod
-    def of(cls, honest: Program, **changes: Any) -> BoldProgram:
-        parts = {one.name: getattr(honest, one.name) for one in fields(Program)}
-        bold = tuple(BoldLookup(**vars(lookup)) for lookup in honest.lookups)
-        return cls(**{**parts, "lookups": bold, **changes})
-
-    def _counts(self, target: Any, lookers: Sequence[Sequence[Any]]) -> list[np.ndarray]:
-        pairs = zip(self.checks.lookups, lookers, strict=True)
-        return [counts_in_range(*pair) for pair in pairs]
-
-    def _signed(self, target: Any, array: Any) -> Any:
-        if array.dtype == np.uint16:
-            return super()._signed(target, array)
-        return array.astype(np.int64) - (1 << 15)
-
-
-def counts_in_range(lookup: Lookup, lookers: Sequence[np.ndarray]) -> np.ndarray:
-    shifted = [
-        values.reshape(-1).astype(np.int64) + lookup.offset(k) for k, values in enumerate(lookers)
-    ]
-    values = np.concatenate(shifted)
-    inside = values[(values >= 0) & (values < lookup.size)]
-    return np.bincount(inside, minlength=lookup.size).astype(np.uint64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ A change is a function of (name, layer, values) that returns what the pass goes 
 the output's part is -1. Names are those of ``LanguageTrace``, and besides them x1, x2, xf (what a norm
 reads), angles (cosines and sines of a rotation), activated, added_o and added_m (what goes into the
 stream, shifted), x0 (the embedding) and, for the final norm and the output, ssf, sqf, rf, yf, logits.
-t is heads x S x S.
+Where norms stand behind the sums, besides: y3 (what the second norm puts out), skip_o and skip_m (what
+a sum begins with, not rescaled). t is heads x S x S.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import accumulate, integer_product, integer_sqrt
 from zkbench.models.language.tables import look_up
 from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
-from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_inference import LanguageInference, norm_tensors
 from zkbench.protocols.language_witness import WitnessTensors
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.quant.rotary import rotate
@@ -74,7 +75,11 @@ class LyingRun(_Run):
 
     def _linear(self, name, x, skipped=None):
         matrix, bias = self.layer.matrices[name], self.layer.biases.get(name)
-        y = quotient(accumulate(x, matrix, bias), self.formats.shifts[name])
+        sums = accumulate(x, matrix, bias)
+        if skipped is not None:
+            skip = integer_product(skipped, self.layer.matrices[f"{name}_skip"])
+            sums = sums + self.change(f"skip_{name}", self.index, skip)
+        y = quotient(sums, self.formats.shifts[name])
         rotates = self.config.is_llama and name in ("q", "k")
         return self._changed(f"{name}_raw" if rotates else name, y)
 
@@ -90,10 +95,14 @@ class LyingRun(_Run):
         added = super()._contribution(name, x, skipped)
         return self.change(f"added_{name}", self.index, added)
 
+    def _norm_last(self, stream):
+        return super()._norm_last(self.change("y1", self.index, stream))
+
     def _norm(self, x, number):
-        found = changed_norm(self.change, str(number), self.index, x, self.formats.epsilon)
+        _, y = norm_tensors(self.config)[f"norm{number}"]
+        found = changed_norm(self.change, str(number), self.index, x, self.formats.epsilon, y)
         self.found |= found
-        return found[f"y{number}"]
+        return found[y]
 
     def attention(self, y):
         q, k, v = (self._heads(name, y) for name in "qkv")
@@ -143,21 +152,21 @@ class LyingRun(_Run):
 
 
 def changed_norm(
-    change: Change, suffix: str, layer: int, x: np.ndarray, epsilon: int
+    change: Change, suffix: str, layer: int, x: np.ndarray, epsilon: int, output: str
 ) -> dict[str, np.ndarray]:
     x = change(f"x{suffix}", layer, x)
     ss = change(f"ss{suffix}", layer, np.square(x).sum(axis=-1) + epsilon)
     sq = change(f"sq{suffix}", layer, integer_sqrt(ss))
     r = change(f"r{suffix}", layer, (1 << 31) // sq)
-    y = narrow(change(f"y{suffix}", layer, quotient(x * r[:, None], 16)), np.int16)
-    found = {"x": x, "ss": ss, "sq": sq, "r": r, "y": y}
-    return {f"{name}{suffix}": values for name, values in found.items()}
+    y = narrow(change(output, layer, quotient(x * r[:, None], 16)), np.int16)
+    found = {f"x{suffix}": x, f"ss{suffix}": ss, f"sq{suffix}": sq, f"r{suffix}": r}
+    return {**found, output: y}
 
 
 def forward(
     model: IntegerLanguageModel, tokens: np.ndarray, positions: Any, block: int, change: Change
 ) -> tuple[LanguageTrace, dict[str, np.ndarray]]:
-    """The trace, and the values of the final norm."""
+    """The trace, and the values of the final norm: where there is none, what the output reads."""
     context, padded = model._prepare(np.asarray(tokens), block)
     stack = StackedLayers(model.config.layers)
     x = change("x0", -1, model.embed(padded))
@@ -166,13 +175,16 @@ def forward(
         run.change = change
         found, x = run.forward(x)
         stack.add(index, {name: wide(values) for name, values in found.items()})
-    final = changed_norm(change, "f", -1, x[np.asarray(positions)], model.formats.epsilon)
+    asked = np.asarray(positions)
+    if model.config.norm_first:
+        final = changed_norm(change, "f", -1, x[asked], model.formats.epsilon, "yf")
+    else:
+        final = {"yf": narrow(change("yf", -1, x[asked]), np.int16)}
     bias = None if model.config.is_llama else model.tensor("output.bias")
     sums = accumulate(final["yf"], model.tensor("output"), bias)
     logits = change("logits", -1, quotient(sums, model.formats.shifts["logits"]))
-    parts = (final[f"{name}f"] for name in ("y", "ss", "sq", "r"))
+    parts = (final.get(f"{name}f") for name in ("y", "ss", "sq", "r"))
     output = OutputTrace(*parts, narrow(logits, np.int16), logits.argmax(axis=-1))
-    asked = np.asarray(positions)
     return LanguageTrace(padded, len(tokens), block, asked, stack.tensors, output), final
 
 
@@ -209,7 +221,10 @@ class LyingWitness(WitnessTensors):
 
     def _streams(self):
         self.arrays |= {name: self.trace[name] for name in ("x1", "x2")}
-        self.arrays["xf"] = self.final["xf"][None]
+        if self.config.norm_first:
+            self.arrays["xf"] = self.final["xf"][None]
+        else:
+            self.arrays |= {"y1": self.trace["y1"], "yf": self.final["yf"][None]}
 
     def _remainders(self, y: str, accumulators: np.ndarray, shift: int, name: str = "") -> None:
         """Those that make 2^shift y what it should be."""
@@ -218,12 +233,14 @@ class LyingWitness(WitnessTensors):
         exact = exact - (self.arrays[y].reshape(exact.shape).astype(np.int64) << shift)
         self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
 
-    def _linear(self, y, x):
+    def _linear(self, y, x, skipped=None):
         name = y.removesuffix("_raw")
         matrices, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
         matrices = matrices.reshape(len(x), x.shape[-1], -1)
-        sums = np.stack([integer_product(*pair) for pair in zip(x, matrices, strict=True)])
+        sums = stacked_products(x, matrices)
         sums = sums if bias is None else sums + bias.reshape(len(x), 1, -1)
+        if f"w_{name}_skip" in self.weights:
+            sums = sums + stacked_products(skipped, self.weights[f"w_{name}_skip"])
         self._remainders(y, sums, self.formats.shifts[name])
 
     def _rotation(self, name, x):
@@ -265,7 +282,7 @@ class LyingWitness(WitnessTensors):
         self._remainders("h", products, self.formats.shifts["h"])
 
     def _scaling(self, name, x, r):
-        y = name.replace("norm", "y")
+        _, y = norm_tensors(self.config)[name]
         self._remainders(y, x * r[..., None], 16, f"{name}.remainders")
 
     def _output(self):
@@ -275,17 +292,18 @@ class LyingWitness(WitnessTensors):
         self._remainders("logits", sums, self.formats.shifts["logits"])
 
     def _norms(self):
-        parts = {
-            f"norm{k}": [self.trace[f"{p}{k}"] for p in ("y", "ss", "sq", "r")] for k in (1, 2)
-        }
-        parts["normf"] = [self.final[f"{part}f"][None] for part in ("y", "ss", "sq", "r")]
-        for name, (y, ss, sq, r) in parts.items():
-            suffix = name.removeprefix("norm")
-            self.arrays[f"y{suffix}"], self.arrays[f"{name}.sums"] = y, ss
+        found = {**self.trace.tensors, **{k: values[None] for k, values in self.final.items()}}
+        for name, (x, y) in norm_tensors(self.config).items():
+            ss, sq, r = (found[name.replace("norm", part)] for part in ("ss", "sq", "r"))
+            self.arrays[y], self.arrays[f"{name}.sums"] = found[y], ss
             limbs = exact_limbs(ss, sq, r, name in self.in_range)
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            self._scaling(name, self.arrays[f"x{suffix}"], r)
+            self._scaling(name, self.arrays[x], r)
+
+
+def stacked_products(x: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    return np.stack([integer_product(*pair) for pair in zip(x, matrices, strict=True)])
 
 
 def exact_limbs(

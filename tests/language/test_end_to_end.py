@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases.checkpoints import CONFIGS, LLAMA, integer_model, some_tokens
+from cases.checkpoints import KINDS, LLAMA, integer_model, some_tokens
 from language_inference_case import FEW_BITS, SMALL, LanguageCase, commit_tiny
 
 from zkbench.errors import UnusableInput
@@ -21,16 +21,15 @@ from zkbench.language import (
     proof_sizes,
     prove_language_inference,
     read_language_commitment,
-    require_provable,
     save_language_model,
     tokenizer_files,
     tokenizer_reference,
 )
 from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.model_folder import MODEL_FILE
-from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.tokenizer import ByteTokenizer
 from zkbench.proof import Proof
+from zkbench.protocols.operators import Rotation
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_more_than_one_block_of_attention(llama):
     "config",
     [
         replace(LLAMA, tied=True, attention_bias=True, ffn_bias=True),
-        replace(CONFIGS["opt"], activation="gelu"),
+        replace(KINDS["opt"], activation="gelu"),
     ],
     ids=["llama with biases", "opt with gelu"],
 )
@@ -76,11 +75,11 @@ def test_the_same_proof_with_any_number_of_threads(llama, threads):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("kind", list(CONFIGS))
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_cpu_and_cuda_make_the_same_proof(kind):
     gpu = target("cuda")
     assert gpu.name == "cuda"
-    model, tokens = integer_model(CONFIGS[kind]), some_tokens(CONFIGS[kind], 20)
+    model, tokens = integer_model(KINDS[kind]), some_tokens(KINDS[kind], 20)
     proofs = []
     for where in (cpu_target(), gpu):
         committed = commit_language_model(model, where, SMALL)
@@ -158,15 +157,6 @@ def test_without_a_tokenizer():
 # What there is no proof of.
 
 
-def test_models_without_a_proof():
-    for name, config in PRESETS.items():
-        if name == "opt-350m":
-            with pytest.raises(UnusableInput, match="have no proof yet"):
-                require_provable(config)
-        else:
-            require_provable(config)
-
-
 @pytest.mark.parametrize(
     ("kind", "tokens", "message"),
     [
@@ -198,7 +188,7 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
     class Little:
         available = 1 << 10
 
-    monkeypatch.setattr("zkbench.language.psutil.virtual_memory", Little)
+    monkeypatch.setattr("zkbench.language_memory.psutil.virtual_memory", Little)
     monkeypatch.setattr(type(llama.committed.model), "forward", None)
     with pytest.raises(UnusableInput, match=r"a proof about 8 positions takes .* use fewer tokens"):
         LanguageCase.of(llama.committed, np.arange(5))
@@ -206,13 +196,18 @@ def test_memory_is_checked_before_the_work(llama, monkeypatch):
         commit_language_model(llama.committed.model, cpu_target(), SMALL)
 
 
-def test_a_table_that_rounds_otherwise(llama, monkeypatch):
-    tables = llama.committed.model.tables(16)
-    cos = tables.cos.copy()
-    cos[5, 1] += 1
-    monkeypatch.setattr(type(llama.committed.model), "tables", lambda *_: replace(tables, cos=cos))
-    with pytest.raises(UnusableInput, match="rounds a table's entry otherwise"):
-        LanguageCase.of(llama.committed, np.arange(11))
+def test_the_model_looks_up_what_is_proven(case):
+    inference = case.public.inference(case.statement)
+    tables = case.committed.placed.stacked.tables(len(inference.tokens))
+    exponentials, activation = (one.table.values for one in inference.program.lookups)
+    np.testing.assert_array_equal(tables.exponentials, exponentials)
+    if tables.activation is not None:
+        np.testing.assert_array_equal(tables.activation, activation)
+    rotations = [one for one in inference.program.operators if isinstance(one, Rotation)]
+    assert len(rotations) == (2 if case.public.config.is_llama else 0)
+    for rotation in rotations:
+        np.testing.assert_array_equal(tables.cos, rotation.tables.cos)
+        np.testing.assert_array_equal(tables.sin, rotation.tables.sin)
 
 
 def test_the_header_holds_the_sizes(llama):

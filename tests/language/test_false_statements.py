@@ -179,6 +179,8 @@ SIZES = {
     "head_width": (2, 1 << 12),
     "ffn_width": (1, 1 << 18),
     "max_positions": (1, 1 << 20),
+    "embedding_width": (1, 8, 12, 1 << 20),
+    "norm_first": (True, False),
     "rope_theta": (1, 1e12),
     "tied": (True, False),
     "attention_bias": (True, False),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from language_proof import (
+    CONFIGS,
     LLAMA,
     OPT,
     TARGET,
@@ -33,7 +34,7 @@ from zkbench.quant.formats import QuantisationError
 
 @st.composite
 def configs(draw: st.DrawFn) -> LanguageModelConfig:
-    """Of both families; widths, heads and their groups that are no powers of two."""
+    """Of both families, norms first and last; widths, heads and their groups no powers of two."""
     layers, vocab = draw(st.integers(1, 3)), draw(st.integers(2, 21))
     inner, bias = draw(st.integers(1, 13)), draw(st.booleans())
     shared: dict[str, Any] = {"layers": layers, "vocab": vocab, "ffn_width": inner}
@@ -48,6 +49,8 @@ def configs(draw: st.DrawFn) -> LanguageModelConfig:
     heads = {"heads": kv_heads, "kv_heads": kv_heads, "head_width": head}
     activation = draw(st.sampled_from(["relu", "gelu"]))
     own = {"width": width, "embedding_width": width, "activation": activation}
+    if draw(st.booleans()):
+        own |= {"norm_first": False, "embedding_width": draw(st.integers(1, 13))}
     return replace(OPT, **own, **heads, **shared, tied=draw(st.booleans()))
 
 
@@ -63,7 +66,7 @@ def test_models_of_any_shape(data: st.DataObject, config: LanguageModelConfig, b
     case.verify(prove(case.inference, case.data, witness(case)))
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 def test_the_same_proof_whatever_memory_and_threads_there_are(family: str) -> None:
     case = case_of(family)
     tensors = witness(case)
@@ -86,7 +89,7 @@ def test_rows_that_are_too_long_for_a_proof() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 def test_the_same_proof_on_cuda(family: str) -> None:
     gpu, case = target("cuda"), case_of(family)
     assert gpu.name == "cuda"

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from language_proof import Case, bind, case_of, prove, witness
+from language_proof import CONFIGS, Case, bind, case_of, prove, witness
 
 from zkbench.proof import Proof
 from zkbench.protocols.program import Program
@@ -54,7 +54,7 @@ def noted_by(case: Case) -> list[tuple[Any, int]]:
     return noted
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
     case = case_of(family)
     field, noted = case.inference.field, noted_by(case)
@@ -68,12 +68,11 @@ def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
 
 # How many claims every use of a tensor leaves on it. A rescaled tensor has one as a quotient and one
 # of its range; a norm's numbers have those of rmsnorm.py; what the stream is made of has one for each
-# of the two claims that each of the three norms leaves on its input.
-STREAM, ROTATED, ONCE = 6, 3, 1
+# of the two claims that each of the three norms leaves on its input. Where norms stand behind the
+# sums, o and m have those of one norm; what a layer reads (for q, k, v and its first sum) is made of
+# the norms' outputs y3, which the output layer reads as well, and of the embedding.
+STREAM, ROTATED, READ, ONCE = 6, 3, 4, 1
 COMMON = {
-    "embedding": STREAM,
-    "o": 2 + STREAM,
-    "m": 2 + STREAM,
     "output": ONCE,
     "q": ROTATED,
     "k": ROTATED,
@@ -81,16 +80,32 @@ COMMON = {
     "a": 3,
     "t": 2,
     "logits": 4,
-    "y1": 5,
-    "yf": 3,
     "attention.shift_low": 2,
     "attention.shift_high": 2,
-    **{f"norm{k}.limbs": 9 for k in "12f"},
-    **{f"norm{k}.{name}": 3 for k in "12f" for name in ("sq_high", "r_high")},
+    **{f"norm{k}.limbs": 9 for k in "12"},
+    **{f"norm{k}.{name}": 3 for k in "12" for name in ("sq_high", "r_high")},
+}
+NORMS_FIRST = {
+    "embedding": STREAM,
+    "o": 2 + STREAM,
+    "m": 2 + STREAM,
+    "y1": 5,
+    "yf": 3,
+    "normf.limbs": 9,
+    **{f"normf.{name}": 3 for name in ("sq_high", "r_high")},
 }
 OF_FAMILY = {
-    "llama": {"q_raw": ROTATED, "k_raw": ROTATED, "g": 2, "u": 3, "h": 3, "y2": 4},
-    "opt": {"positions": STREAM, "f": 2, "y2": 3},
+    "llama": {**NORMS_FIRST, "q_raw": ROTATED, "k_raw": ROTATED, "g": 2, "u": 3, "h": 3, "y2": 4},
+    "opt": {**NORMS_FIRST, "positions": STREAM, "f": 2, "y2": 3},
+    "norms last": {
+        "embedding": READ,
+        "positions": READ,
+        "o": 2 + 2,
+        "m": 2 + 2,
+        "f": 2,
+        "y2": 2 + 2,
+        "y3": 2 + READ + ONCE,
+    },
 }
 
 
@@ -103,22 +118,22 @@ class Recorded(Program):
         return found
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 def test_every_use_of_a_tensor_is_claimed(family: str) -> None:
     case = case_of(family)
     honest = case.inference.program
     program = Recorded(**{one.name: getattr(honest, one.name) for one in fields(Program)})
     prove(case.inference, case.data, witness(case), program)
     expected = COMMON | OF_FAMILY[family]
-    expected |= {name: ONCE for name in honest.weights if name[1] == "_"}
+    expected |= {name: ONCE for name in honest.given["weights"] if name[1] == "_"}
     expected |= dict.fromkeys(honest.checks.counts, ONCE)
     for lookup in honest.lookups:
         expected |= dict.fromkeys(lookup.pushed_shapes(honest.field), 2)
     assert dict(program.__dict__["claims"]) == expected
-    assert set(honest.weights) | set(honest.witness) <= set(expected)
+    assert set(honest.given["weights"]) | set(honest.witness) <= set(expected)
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 def test_every_lookup_and_commitment_has_its_terms(family: str) -> None:
     program = case_of(family).inference.program
     names = [term.name for term in program.soundness_terms()]

@@ -13,7 +13,7 @@ from zkbench.proof import Message, Proof, ProofRejected
 EACH_LABEL = 3  # messages of every label that are changed: the first, the last, and some between
 
 
-@pytest.fixture(scope="module", params=["llama", "opt"])
+@pytest.fixture(scope="module", params=["llama", "opt", "norms last"])
 def case(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bold_provers import Relay
 from language_proof import (
+    CONFIGS,
     NOT_IN_TABLE,
     NOT_THE_TABLES,
     SMALL_INVERSE,
@@ -29,7 +31,6 @@ from language_proof import (
     WRONG_SQUARES,
     BoldProgram,
     Case,
-    Relay,
     case_of,
     committed,
     forge,
@@ -40,6 +41,7 @@ from language_proof import (
 from lying_forward import bump, replaced
 
 from zkbench.protocols.gkr import _root
+from zkbench.protocols.language_inference import norm_tensors
 from zkbench.protocols.language_witness import model_arrays
 from zkbench.protocols.operators import Attention
 from zkbench.protocols.program import Program
@@ -48,7 +50,11 @@ from zkbench.protocols.tlookup import add_fractions
 from zkbench.protocols.zkattn import ZkAttn
 from zkbench.quant.formats import QuantisationError
 
-BY_MATRIX = {"llama": ("q_raw", "k_raw", "v", "o", "g", "u", "m"), "opt": tuple("qkvofm")}
+BY_MATRIX = {
+    "llama": ("q_raw", "k_raw", "v", "o", "g", "u", "m"),
+    "opt": tuple("qkvofm"),
+    "norms last": tuple("qom"),
+}
 
 
 @pytest.mark.parametrize("family", BY_MATRIX)
@@ -67,19 +73,23 @@ OFF_BY_ONE = [
     ("opt", "a", WRONG_MEAN),
     ("llama", "y1", WRONG_SCALING),
     ("opt", "y2", WRONG_SCALING),
+    ("norms last", "y2", WRONG_SCALING),
+    ("norms last", "y3", WRONG_SCALING),
 ]
 
 
-def remainders_of(name: str) -> str:
+def remainders_of(name: str, family: str = "llama") -> str:
     """The remainders of what is called ``name``."""
     if name == "a":
         return "attention.output_remainders"
-    return f"{name.replace('y', 'norm')}.remainders"
+    norms = norm_tensors(CONFIGS[family])
+    made_by = {output: norm for norm, (_, output) in norms.items()}
+    return f"{made_by.get(name, name)}.remainders"
 
 
 @pytest.mark.parametrize(("family", "name", "reason"), OFF_BY_ONE)
 def test_an_output_rounded_the_wrong_way(family: str, name: str, reason: str) -> None:
-    in_range = [remainders_of(name)]
+    in_range = [remainders_of(name, family)]
     rejected(reason, case_of(family), bump(name), in_range=in_range)
 
 

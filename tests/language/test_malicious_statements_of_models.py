@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from language_proof import TOKENS, Case, case_of, prove, witness
+from language_proof import CONFIGS, TOKENS, Case, case_of, prove, witness
 
 from zkbench.errors import UnusableInput
 from zkbench.models.language.formats import LanguageFormats
@@ -85,7 +85,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("family", ["llama", "opt"])
+@pytest.mark.parametrize("family", CONFIGS)
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_proof_of_another_statement(family: str, name: str) -> None:
     """The transcript is bound to the statement, so its challenges are others."""

@@ -1,4 +1,8 @@
-"""Provers of language models that are honest but for one stated lie: what ties the layers together."""
+"""Provers of language models that are honest but for one stated lie: what ties the layers together.
+
+``case``: models of every kind. ``first``: those whose norms stand first, through which a residual
+stream runs; test_malicious_sums.py has the lies about the others' sums.
+"""
 
 from __future__ import annotations
 
@@ -26,30 +30,35 @@ from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_tensors import described_tensors
 from zkbench.protocols.language_inference import LanguageInference
 
-FAMILIES = ("llama", "opt")
+KINDS = ("llama", "opt", "norms last")
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=KINDS)
 def case(request: pytest.FixtureRequest) -> Case:
+    return case_of(request.param)
+
+
+@pytest.fixture(scope="module", params=KINDS[:2])
+def first(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
 
 
 # The residual stream: all that follows from a false one is honest.
 
 
-def test_a_residual_skipped(case: Case) -> None:
+def test_a_residual_skipped(first: Case) -> None:
     """A layer's norm, and all behind it, reads a stream that one part was not added to."""
     for name in ("added_o", "added_m"):
-        rejected(WRONG_OPENING, case, replaced(name, 1, np.zeros_like))
+        rejected(WRONG_OPENING, first, replaced(name, 1, np.zeros_like))
 
 
-def test_a_residual_added_twice(case: Case) -> None:
-    rejected(WRONG_OPENING, case, replaced("added_m", 0, lambda added: 2 * added))
+def test_a_residual_added_twice(first: Case) -> None:
+    rejected(WRONG_OPENING, first, replaced("added_m", 0, lambda added: 2 * added))
 
 
 @pytest.mark.parametrize(("name", "layer"), [("x1", 0), ("x1", 2), ("x2", 1), ("xf", -1)])
-def test_a_stream_off_by_one(case: Case, name: str, layer: int) -> None:
-    rejected(WRONG_OPENING, case, bump(name, layer))
+def test_a_stream_off_by_one(first: Case, name: str, layer: int) -> None:
+    rejected(WRONG_OPENING, first, bump(name, layer))
 
 
 def stream(case: Case, name: str) -> np.ndarray:
@@ -59,23 +68,28 @@ def stream(case: Case, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "source"), [("x1", ("x1", 0)), ("x2", ("x1", 1))])
 def test_a_norm_that_reads_another_part_of_the_stream(
-    case: Case, name: str, source: tuple[str, int]
+    first: Case, name: str, source: tuple[str, int]
 ) -> None:
     """Another layer's, or the one before attention."""
-    other = stream(case, source[0])[source[1]]
-    rejected(WRONG_OPENING, case, replaced(name, 1, lambda _: other.astype(np.int64)))
+    other = stream(first, source[0])[source[1]]
+    rejected(WRONG_OPENING, first, replaced(name, 1, lambda _: other.astype(np.int64)))
 
 
 def test_the_output_at_another_position(case: Case) -> None:
-    """The final norm reads the row before the one that is asked for."""
-    other = case.inference.positions - 1
+    """The final norm, or the output layer, reads the row before the one that is asked for."""
+    other, name = case.inference.positions - 1, last_read(case)
     moved = replace(case.inference, positions=other)
-    rows = witness(replace(case, inference=moved))["xf"].reshape(len(other), -1)
-    rejected(WRONG_OPENING, case, replaced("xf", -1, lambda _: rows.astype(np.int64)))
+    rows = witness(replace(case, inference=moved))[name].reshape(len(other), -1)
+    rejected(WRONG_OPENING, case, replaced(name, -1, lambda _: rows.astype(np.int64)))
 
 
 def test_the_outputs_exchanged(case: Case) -> None:
-    rejected(WRONG_OPENING, case, replaced("xf", -1, lambda rows: rows[::-1]))
+    rejected(WRONG_OPENING, case, replaced(last_read(case), -1, lambda rows: rows[::-1]))
+
+
+def last_read(case: Case) -> str:
+    """What is read of the layers behind them."""
+    return "xf" if case.model.config.norm_first else "yf"
 
 
 def swapped_layers(names: Sequence[str], case: Case) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -176,9 +190,8 @@ def test_another_token_in_the_padding(case: Case) -> None:
 def test_the_row_of_another_token(case: Case) -> None:
     table = case.model.tensor("embedding").astype(np.int64)
     tokens = case.inference.tokens
-    step = (
-        table[(tokens[4] + 1) % len(table)] - table[tokens[4]]
-    ) << case.model.formats.embedding_shift
+    step = table[(tokens[4] + 1) % len(table)] - table[tokens[4]]
+    step <<= case.model.formats.embedding_shift if case.model.config.norm_first else 0
 
     def lie(name: str, layer: int, x: np.ndarray) -> np.ndarray:
         return x + step * (np.arange(len(x)) == 4)[:, None] if name == "x0" else x

@@ -10,7 +10,7 @@ from language_case import integer_model
 from python_int_model import best_shift
 
 from zkbench.models.language.integer_attention import attend, block_size, num_tiles, row_shifts
-from zkbench.models.language.tables import exponential_cutoff, exponential_table
+from zkbench.protocols.tables import Exp
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.language_calibration import sure_tolerance
 
@@ -21,7 +21,7 @@ from zkbench.quant.language_calibration import sure_tolerance
     st.integers(8, 17),
 )
 def test_row_shifts_vs_trying_all(scores, score_bits, row_bits):
-    table = exponential_table(score_bits, row_bits)
+    table = Exp(score_bits, row_bits).values
     past = np.tri(len(scores), dtype=bool)
     rows = np.tile(np.array(scores), (len(scores), 1))
     found = row_shifts(rows[None], past, table, 1 << row_bits)[0]
@@ -33,7 +33,7 @@ def test_row_shifts_vs_trying_all(scores, score_bits, row_bits):
 @given(st.integers(1, 300), st.integers(1, 9))
 def test_equal_scores_take_the_smallest_shift_of_a_plateau(count, score_bits):
     """Many equal scores: the sum moves in steps of their count and stays over many shifts."""
-    table = exponential_table(score_bits, 15)
+    table = Exp(score_bits, 15).values
     scores = np.full((1, 1, count), 7)
     found = int(row_shifts(scores, np.ones((1, count), bool), table, 1 << 15)[0, 0])
     misses = np.abs(count * table.astype(np.int64)[: 1 << 13] - (1 << 15))
@@ -46,7 +46,7 @@ def formats(**changes):
 
 def attend_rows(q, k, shift, **changes):
     found = formats(shifts={**formats().shifts, "z": shift}, score_bits=8, **changes)
-    table = exponential_table(8, found.row_bits)
+    table = Exp(8, found.row_bits).values
     heads = [np.array(values, dtype=np.int16).reshape(-1, 1, 1) for values in (q, k, k)]
     return attend(*heads, found, table, len(q), 3)
 
@@ -54,7 +54,7 @@ def attend_rows(q, k, shift, **changes):
 def test_masked_positions_count_nothing_as_long_as_they_are_not_far_above():
     trace = attend_rows([20000, 0], [1, 20000], shift=16)
     assert trace.t[0, 0, 0].tolist() == [0, 2**15 - 6104]
-    assert exponential_cutoff(exponential_table(8, 15)) < 2**15 - 6104
+    assert Exp(8, 15).cutoff < 2**15 - 6104
     assert trace.a[0, 0, 0] == 1
 
 
@@ -84,7 +84,7 @@ def test_a_row_that_misses_its_sum_is_refused():
     st.integers(0, 2**32),
 )
 def test_a_sure_tolerance_is_met_whatever_the_scores(count, spread, score_bits, row_bits, seed):
-    table = exponential_table(score_bits, row_bits)
+    table = Exp(score_bits, row_bits).values
     scores = np.random.default_rng(seed).integers(0, spread, (1, 1, count), endpoint=True)
     shift = row_shifts(scores, np.ones((1, count), bool), table, 1 << row_bits)
     found = table[np.minimum(shift[..., None] - scores, 2**16 - 1)].sum()

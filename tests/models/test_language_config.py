@@ -122,6 +122,7 @@ def test_shipped_models_have_one_to_three_million_parameters(name):
         (LLAMA_2_13B, {"tie_word_embeddings": 1}, "tie_word_embeddings is 1; it must be true or"),
         (LLAMA_2_13B, {"rope_scaling": {"rope_type": "llama3"}}, "scaled by 'llama3' are not"),
         (LLAMA_2_13B, {"rope_scaling": {"type": "linear", "factor": 2}}, "scaled by 'linear'"),
+        (LLAMA_2_13B, {"rope_theta": 0.5}, "rope_theta is 0.5; it must be 1 or more"),
         (LLAMA_2_13B, {"sliding_window": 4096}, "sliding window is not supported"),
         (OPT_350M, {"layer_norm_elementwise_affine": False}, "norms without weights"),
         (OPT_350M, {"_remove_final_layer_norm": True}, "without its final norm"),

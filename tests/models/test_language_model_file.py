@@ -1,6 +1,7 @@
 """Integer language models on disk: what is saved comes back, and nothing else is accepted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,6 +110,16 @@ def test_damaged_descriptions(saved, change, message):
     rewrite(saved, change_header=change)
     with pytest.raises(UnusableInput, match=message):
         IntegerLanguageModel.load(saved)
+
+
+@pytest.mark.parametrize("name", ["embedding", "positions", "y"])
+def test_formats_of_a_first_layer_that_reads_embeddings_as_they_are(name):
+    model = integer_model("opt, norms last")
+    formats = model.formats
+    first = {**formats.layers[0], "y": formats.layers[0]["y"] - 1}
+    changes = {"layers": (first, *formats.layers[1:])} if name == "y" else {name: 3}
+    with pytest.raises(UnusableInput, match="of the embedding do not fit the first layer"):
+        replace(formats, **changes).check(model.config)
 
 
 def test_other_files(tmp_path):

@@ -102,3 +102,15 @@ def test_a_norm_is_tested_at_a_point_drawn_after_its_lookups() -> None:
     (alpha,), (rho,) = positions(script, ("C", "alpha")), positions(script, ("C", "rho"))
     (norms,), (gamma,) = positions(script, ("M", "norms")), positions(script, ("C", "gamma"))
     assert max(positions(script, ("M", "limbs"))) < alpha < rho < norms < gamma
+
+
+def test_bits_are_tested_at_a_point_drawn_after_they_were_sent() -> None:
+    """Values of the planes are sent before delta, which joins claims on them."""
+    script, _ = scripts("zkrelu_bits")
+    sent, drawn = positions(script, ("M", "bits")), positions(script, ("C", "bits"))
+    assert len(sent) == 2  # the tensor, and its value at the point
+    assert sent[0] < drawn[0] < sent[1] < positions(script, ("M", "round"))[0]
+    (planes,), deltas = positions(script, ("M", "planes")), positions(script, ("C", "delta"))
+    (gamma,), (factors,) = positions(script, ("C", "gamma")), positions(script, ("M", "factors"))
+    assert planes < deltas[0] < gamma < factors < deltas[1]
+    assert max(positions(script, ("C", "vector"))) < gamma

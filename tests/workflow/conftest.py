@@ -20,6 +20,7 @@ from synthetic_records import (
     make_record,
     make_sweep,
     make_trainings,
+    make_zkrelus,
 )
 
 from zkbench.bench.ceilings import write_ceilings
@@ -79,6 +80,7 @@ def records() -> list[Record]:
         made += make_matmuls(target, 5e9 * speed)
         made += make_inferences(target)
         made += make_attentions(target, 1e6 * speed)
+        made += make_zkrelus(target, 1e6 * speed)
         made += make_languages(target)
         made += make_trainings(target)
     return made

@@ -15,6 +15,7 @@ from synthetic_records import (
     make_record,
     make_sweep,
     make_trainings,
+    make_zkrelus,
 )
 
 from zkbench.bench.records import write_records
@@ -37,6 +38,7 @@ DRAWN_FROM = {
     "zkattn": ("records", "published"),
     "model_sizes": ("records", "systems"),
     "language_phases": ("records",),
+    "zkrelu": ("records",),
     "training_cost": ("records", "trainings"),
     "aggregation": ("records", "trainings"),
     "training_curves": ("curves",),
@@ -89,7 +91,7 @@ def test_a_figure_is_drawn_from_what_one_machine_has(script, inputs, tmp_path, n
     """No GPU, one size of each benchmark, one scheme."""
     some = [make_inferences()[0], make_sweep("tlookup", "cpu", 1e6)[0], make_matmuls("cpu", 1e9)[0]]
     some += [make_commitments("cpu", 1e6)[0], make_attentions("cpu", 1e6)[0]]
-    some += [make_languages("cpu")[0], make_trainings("cpu")[0]]
+    some += [make_languages("cpu")[0], make_zkrelus("cpu", 1e6)[0], make_trainings("cpu")[0]]
     write_records(tmp_path / "records.jsonl", some)
     fewer = inputs | {"records": [tmp_path / "records.jsonl"], "ceilings": inputs["ceilings"][:1]}
     script(f"figures/{name}.py", *words_of(name, fewer), "--out", tmp_path / name)

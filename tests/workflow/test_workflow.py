@@ -40,7 +40,7 @@ def test_the_graph_leads_from_training_to_the_report(snakemake) -> None:
     assert [rule for rule in RULES if rule not in counts] == []
     assert counts["prove"] == counts["verify"] == counts["inference"] == str(len(CONFIG["batches"]))
     figures = [rule for rule in counts if rule.startswith("figure_")]
-    assert len(figures) == 16
+    assert len(figures) == 17
     assert counts["ceilings"] == "1"
 
 

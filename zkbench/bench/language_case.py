@@ -30,20 +30,19 @@ from zkbench.bench.protocol_case import Limits, read_params
 from zkbench.bench.registry import register
 from zkbench.bench.sampling import timed
 from zkbench.bench.timers import PhaseTimer
-from zkbench.commitments.interleaved import ProverData
 from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import target as find_target
+from zkbench.language_memory import require_commit_memory, require_proof_memory
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.shipped import SHIPPED
-from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
+from zkbench.placed_model import PlacedModel
+from zkbench.placement import fit_workspace
 from zkbench.proof import Proof, ProofRejected, canonical_json
-from zkbench.protocols.language_inference import LanguageInference, model_shapes
-from zkbench.protocols.language_witness import (
-    StackedModel,
-    WitnessTensors,
-    model_arrays,
-    model_tensors,
+from zkbench.protocols.language_inference import (
+    LanguageInference,
+    committed_integers,
+    model_shapes,
 )
 from zkbench.security import total_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
@@ -112,15 +111,11 @@ class LanguageCase:
         """Make the model and commit to it; what that took goes into ``extra``."""
         self.where = find_target(self.target)
         self.tokens = prompt(self.name, self.values, self.seed)
-        place, drawn = place_on(self.where), integer_model(self.name, self.seed)
-        weight_bytes = 2 * _entries(model_shapes(self.config))
-        self.on_host = weights_stay_on_host(self.where, weight_bytes)
-        self.weights = model_arrays(drawn, np.asarray if self.on_host else place)
-        if self.on_host:
-            pin(self.where, self.weights)
-        self.model = StackedModel(drawn, self.weights, place)
-        fit_workspace(self.where)
+        require_commit_memory(self.config, self.scheme, self.where)
+        self.placed = PlacedModel.of(integer_model(self.name, self.seed), self.where)
         self._commit()
+        formats, root = self.placed.model.formats, self.data.commitment.root
+        require_proof_memory(self._inference(Public(root, formats, 0)), self.where)
         self.where.reset_memory_peak()
 
     def _commit(self) -> None:
@@ -136,23 +131,17 @@ class LanguageCase:
         }
 
     def _commit_once(self) -> None:
-        self.data: ProverData | None = None  # so that two are never held
-        shapes = model_shapes(self.config)
-        field = self.scheme.field
-        self.tensors = model_tensors(self.where, field, self.weights, self.on_host)
-        committed = {name: self.tensors[name] for name in shapes}
-        self.data = self.scheme.commit(self.where, committed, shapes)
+        self.data: Any = None  # so that two are never held
+        self.data, self.tensors = self.placed.commit(self.where, self.scheme)
         self.where.synchronise()
 
     def prove(self, timer: PhaseTimer) -> bytes:
-        assert self.data is not None
         with timer.phase("witness"):
-            trace = self.model.forward(self.tokens)
+            trace = self.placed.stacked.forward(self.tokens)
             (chosen,) = trace.output.chosen.tolist()
-            public = Public(self.data.commitment.root, self.model.formats, chosen)
+            public = Public(self.data.commitment.root, self.placed.model.formats, chosen)
             self.inference = self._inference(public)
-            witness = WitnessTensors(self.inference, self.weights, trace).to_target(self.where)
-            fit_workspace(self.where)
+            witness = self.placed.witness(self.inference, trace, self.where)
         transcript = ProverTranscript(self.scheme.field, self.header)
         self._bind(transcript, public)
         tensors = {**self.tensors, **witness}
@@ -202,10 +191,8 @@ class LanguageCase:
         self.tokens = prompt(self.name, self.values, self.seed)
         if self.name not in SHIPPED:
             return
-        model, shapes = integer_model(self.name, self.seed), model_shapes(self.config)
-        where = find_target("cpu")
-        tensors = {name: where.to_device(array) for name, array in model_arrays(model).items()}
-        data = self.scheme.commit(where, tensors, shapes)
+        model, where = integer_model(self.name, self.seed), find_target("cpu")
+        data, _ = PlacedModel.of(model, where).commit(where, self.scheme)
         self._expected = data.commitment.root, model.formats
 
     def verify(self, returned: bytes) -> None:
@@ -233,7 +220,7 @@ class LanguageCase:
 
     def extra(self) -> dict[str, Any]:
         """The commitment to the weights, the proof's sizes, and a plain forward pass beside it."""
-        weights = self.committing | {"weights": _entries(model_shapes(self.config))}
+        weights = self.committing | {"weights": committed_integers(self.config)}
         fit_workspace(self.where)
         forward = plain_forward(self.name, self.config, self.tokens, self.target)
         return weights | self._sizes() | forward

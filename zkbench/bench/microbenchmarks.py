@@ -7,6 +7,7 @@ from zkbench.bench.language_case import LanguageCase
 from zkbench.bench.lookup_cases import ReluCase, RescaleCase, TLookupCase, TLookupInversesCase
 from zkbench.bench.norm_cases import RMSNormCase
 from zkbench.bench.product_cases import HadamardCase, MatMulCase
+from zkbench.bench.relu_cases import ReluByBits, ReluByTables
 from zkbench.bench.rotary_cases import RotaryCase
 from zkbench.bench.training_case import TrainingCase
 
@@ -17,6 +18,8 @@ __all__ = [
     "LanguageCase",
     "MatMulCase",
     "RMSNormCase",
+    "ReluByBits",
+    "ReluByTables",
     "ReluCase",
     "RescaleCase",
     "RotaryCase",

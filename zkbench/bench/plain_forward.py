@@ -53,7 +53,7 @@ def _on_cpu(name: str, tokens: np.ndarray) -> Callable[[], float]:
 
 
 def _on_gpu(config: LanguageModelConfig, tokens: np.ndarray) -> Callable[[], float] | None:
-    if importlib.util.find_spec("torch") is None or not config.norm_first:
+    if importlib.util.find_spec("torch") is None:
         return None
     import torch
 

@@ -44,7 +44,7 @@ def _random(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 class TorchLanguageModel:
-    """The forward pass of a model whose norms stand first, in the type of its weights."""
+    """The forward pass of a model, in the type of its weights."""
 
     def __init__(self, config: LanguageModelConfig, weights: Weights) -> None:
         self.config, self.weights = config, weights
@@ -53,15 +53,24 @@ class TorchLanguageModel:
     def logits(self, tokens: Tensor) -> Tensor:
         """V, behind the last of the tokens (S)."""
         config = self.config
-        x = self.weights(embedding_name(config))[tokens]
-        if not config.is_llama:
-            rows = torch.arange(len(tokens), device=tokens.device) + OPT_POSITION_OFFSET
-            x = x + self.weights("model.decoder.embed_positions.weight")[rows]
+        x = self._embedded(tokens)
         for layer in range(config.layers):
             x = self._layer(layer_prefix(config, layer), x)
-        last = "model.norm" if config.is_llama else "model.decoder.final_layer_norm"
-        x = self._norm(last, x[-1])
+        x = x[-1]
+        if config.norm_first:
+            x = self._norm("model.norm" if config.is_llama else "model.decoder.final_layer_norm", x)
+        if config.has_projections:
+            x = self._linear("model.decoder.project_out", x, False)
         return x @ self.weights(embedding_name(config) if config.tied else "lm_head.weight").T
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        x = self.weights(embedding_name(self.config))[tokens]
+        if self.config.is_llama:
+            return x
+        if self.config.has_projections:
+            x = self._linear("model.decoder.project_in", x, False)
+        rows = torch.arange(len(tokens), device=tokens.device) + OPT_POSITION_OFFSET
+        return x + self.weights("model.decoder.embed_positions.weight")[rows]
 
     def _layer(self, prefix: str, x: Tensor) -> Tensor:
         llama = self.config.is_llama
@@ -70,9 +79,15 @@ class TorchLanguageModel:
             if llama
             else ("self_attn_layer_norm", "final_layer_norm")
         )
-        x = x + self._attention(prefix, self._norm(prefix + first, x))
-        y = self._norm(prefix + second, x)
-        return x + (self._gated(prefix, y) if llama else self._plain(prefix, y))
+        x = self._added(prefix + first, x, lambda y: self._attention(prefix, y))
+        feed_forward = self._gated if llama else self._plain
+        return self._added(prefix + second, x, lambda y: feed_forward(prefix, y))
+
+    def _added(self, norm: str, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+        """x and what a part makes of it, with the norm in front of the part or behind the sum."""
+        if self.config.norm_first:
+            return x + part(self._norm(norm, x))
+        return self._norm(norm, x + part(x))
 
     def _norm(self, name: str, x: Tensor) -> Tensor:
         width, weight = x.shape[-1:], self.weights(f"{name}.weight")

@@ -36,7 +36,9 @@ def add_command(commands: Any) -> None:
         " model's checkpoint (config.json and safetensors)",
     )
     source.add_argument(
-        "--random", metavar="PRESET", help="random weights of a published size, as opt-125m"
+        "--random",
+        metavar="PRESET",
+        help="random weights of a published size: opt-125m to opt-13b, llama-2-7b, llama-2-13b",
     )
     parser.add_argument(
         "--calibration",

@@ -13,7 +13,7 @@ from zkbench.commands.commit import DEFAULT_CONTEXT
 from zkbench.commands.prompts import load_tokens
 from zkbench.errors import UnusableInput
 from zkbench.files import PathLike, read_bytes
-from zkbench.language import require_provable, tokenizer_files
+from zkbench.language import tokenizer_files
 from zkbench.language_statement import MAX_TOKENS
 from zkbench.models.language.checkpoint import Checkpoint
 from zkbench.models.language.config import FAMILIES, LanguageModelConfig
@@ -75,7 +75,6 @@ def find_source(args: argparse.Namespace) -> Source:
 def _check_family(family: str | None, config: LanguageModelConfig, what: str) -> None:
     if family is not None and family != config.family:
         raise UnusableInput(f"--model is {family}, but {what} is of the family {config.family}")
-    require_provable(config)
 
 
 def _options(

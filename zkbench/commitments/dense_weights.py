@@ -2,8 +2,10 @@
 
 The dense weights of a claim are w[e - offset] inside its tensor and zero outside. The prover adds
 them into a vector of E elements; the verifier evaluates that vector's multilinear extension at one
-point, tile by tile: inside a tile the axes factor, so only the axes that select a tile are gone
-through entry by entry.
+point. Inside a tile the axes factor. Above it stands the odd part m of an axis, so tile r m + c is no
+concatenation of bits; but the bits of r are added in one by one, m times each, with a carry below
+m + 1, and the sum over them is a product of small matrices (``_carried``). Only what is above those
+bits, or has weights without factors, is gone through entry by entry.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from zkbench.protocols.sumcheck import num_variables
 
 Element = Any
 Table = tuple[Array, int]  # E elements on a target, and how many
+Factor = tuple[AxisWeight, int]  # an axis, and its length
 _SPLIT_BITS = 11  # a leading eq axis of more variables is split in two tables
 
 
@@ -68,14 +71,58 @@ def evaluate(tables: PointTables, slot: Slot, functional: Functional) -> Element
     if isinstance(functional, Sparse):
         return _evaluate_sparse(tables, slot, functional)
     field, bits = tables.field, log_tile(slot.shape)
-    scale, outer = _over_tile(field, functional, slot.shape, tables.point[:bits])
+    scale, above, inner = _over_tile(field, functional, slot.shape, tables.point[:bits])
     base = slot.offset >> bits
-    if not outer:
+    if inner is None:
         return scale * eq.eq_at(tables.point[bits:], base)
-    (high, count), (low, width) = _balanced(cpu_target(), field, outer)
-    arguments = (high, low, width, *tables.halves(bits), base)
+    step = inner[1]
+    above, (carries, width), bits = _carried(tables, above, inner, bits, base)
+    outer = [(axis.table(cpu_target(), field, length), length) for axis, length in above]
+    rows, count = _product(cpu_target(), field, outer)
+    start = slot.offset >> bits
+    arguments = (rows, carries, width, step, *tables.halves(bits), start)
     words = cpu_target().reduce(kernels(field).eq_dot, count * width, *arguments)
     return scale * field.unpack(words)[0]
+
+
+def _carried(
+    tables: PointTables, above: Sequence[Factor], inner: Table, bits: int, base: int
+) -> tuple[list[Factor], Table, int]:
+    """Sum over the low bits of the axes above an odd one: (what is above, sums by carry, bits done).
+
+    Axes whose weights do not factor by bits end it, and so does the odd part of an axis.
+    """
+    left, (sums, count), step = list(above), inner, inner[1]
+    while left:
+        axis, length = left[-1]
+        if not isinstance(axis, EqAxis | OnesAxis):
+            break
+        left.pop()
+        inside = (length & -length).bit_length() - 1
+        for k in range(inside):
+            weights = _bit_weights(tables.field, axis, k, tables.point[bits])
+            sums, count = _add_bit(tables.field, sums, count, step, base & 1, weights)
+            base, bits = base >> 1, bits + 1
+        if length != 1 << inside:
+            rest = EqAxis(axis.point[inside:]) if isinstance(axis, EqAxis) else axis
+            return [*left, (rest, length >> inside)], (sums, count), bits
+    return left, (sums, count), bits
+
+
+def _bit_weights(field: Field, axis: EqAxis | OnesAxis, k: int, z: Element) -> Array:
+    """The weight of bit k of an axis being r, times that of the position's bit being b, at 2 r + b."""
+    factors = (1, 1) if isinstance(axis, OnesAxis) else (1 - axis.point[k], axis.point[k])
+    return field.pack([r * b for r in factors for b in (1 - z, z)])
+
+
+def _add_bit(
+    field: Field, sums: Array, count: int, step: int, bit: int, weights: Array
+) -> tuple[Array, int]:
+    after = (count - 1 + bit + step) // 2 + 1
+    out = cpu_target().empty(after * field.ext.limbs)
+    arguments = (sums, count, step, bit, weights, out)
+    cpu_target().map(kernels(field).carry_bit, after, *arguments)
+    return out, after
 
 
 def _evaluate_sparse(tables: PointTables, slot: Slot, functional: Sparse) -> Element:
@@ -111,8 +158,8 @@ def _halves_of(axis: AxisWeight, half: int) -> tuple[AxisWeight, AxisWeight] | N
 
 def _over_tile(
     field: Field, functional: AxisWeights, shape: Sequence[int], point: Sequence[Element]
-) -> tuple[Element, list[Table]]:
-    """(scale, tables over the axes that select a tile), once the inside of a tile is summed."""
+) -> tuple[Element, list[Factor], Table | None]:
+    """Once the inside of a tile is summed: (scale, axes above, table over the odd part of an axis)."""
     axes = functional.axes
     scale: Any = 1
     for k in reversed(range(len(shape))):
@@ -123,9 +170,9 @@ def _over_tile(
             scale = scale * axes[k].extension(inside, length)
             continue
         factor, table = axes[k].reduce(field, inside, length)
-        outer = [(axes[i].table(cpu_target(), field, shape[i]), shape[i]) for i in range(k)]
-        return scale * factor, [*outer, (table, length >> bits)]
-    return scale, []
+        above = list(zip(axes[:k], shape[:k], strict=True))
+        return scale * factor, above, (table, length >> bits)
+    return scale, [], None
 
 
 def _balanced(target: Target, field: Field, tables: Sequence[Table]) -> tuple[Table, Table]:

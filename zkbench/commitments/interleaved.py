@@ -13,7 +13,7 @@ from typing import Any
 
 from zkbench.commitments.dense import DenseVector
 from zkbench.commitments.layout import Layout
-from zkbench.commitments.merkle import DIGEST_BYTES, MerkleTree
+from zkbench.commitments.merkle import DIGEST_BYTES, MerkleTree, tree_bytes
 from zkbench.commitments.rows import HashedRows, RecomputedRows, Rows
 from zkbench.fields import FIELDS, Field
 from zkbench.kernels.launch import Target
@@ -53,6 +53,12 @@ class Commitment:
     def names(self) -> list[str]:
         """The committed tensors."""
         return list(self.layout.shapes)
+
+    @property
+    def least_bytes(self) -> int:
+        """What making it takes of a target beside the tensors, at least: tree, and a few codewords."""
+        columns = min(self.num_columns, BLOCK_WORDS)
+        return tree_bytes(self.code.log_length) + columns * (8 << self.code.log_length)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -135,7 +135,7 @@ class Ligero:
         length = 1 << len(claim.point)
         column = transcript.receive_words("combined column", self.field.ext.limbs * length)
         tables = PointTables(self.field, claim.point)
-        arguments = (column, self.field.pack([1]), 1, *tables.halves(0), 0)
+        arguments = (column, self.field.pack([1]), 1, 1, *tables.halves(0), 0)
         words = cpu_target().reduce(functional_kernels(self.field).eq_dot, length, *arguments)
         transcript.require_zero(
             claim.value - self.field.unpack(words)[0],

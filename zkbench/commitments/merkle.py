@@ -32,6 +32,11 @@ def missing_siblings(log_leaves: int, indices: Sequence[int]) -> list[list[int]]
     return layers
 
 
+def tree_bytes(log_leaves: int) -> int:
+    """Bytes of a tree, all of which is kept."""
+    return DIGEST_BYTES * (2 << log_leaves)
+
+
 class MerkleTree:
     """All layers of a tree, on its target, leaves first."""
 

@@ -356,7 +356,7 @@ class WhirRounds:
         """<f, w> for the final f; ``bound``: the challenges of the variables above it."""
         log_final, field = self.schedule.log_final, self.field
         tables = PointTables(field, point[:log_final])
-        arguments = (final, field.pack([1]), 1, *tables.halves(0), 0)
+        arguments = (final, field.pack([1]), 1, 1, *tables.halves(0), 0)
         words = cpu_target().reduce(functional_kernels(field).eq_dot, 1 << log_final, *arguments)
         high = eq.truncated_eq(point[log_final:], bound, 1 << len(bound))
         total = high * field.unpack(words)[0]

@@ -211,6 +211,11 @@ class CudaTarget:
     def reset_memory_peak(self) -> None:
         self.pool.peak = self.pool.in_use
 
+    def free_memory(self) -> int | None:
+        """Bytes of device memory that are free once the pool has given back what is unused."""
+        self.pool._release()
+        return int(cuda.current_context().get_memory_info().free)
+
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         """Queue body(i, *args) for i < n."""
         if n > 0:

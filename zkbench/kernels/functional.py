@@ -33,13 +33,31 @@ def kernels(field: Field) -> SimpleNamespace:
         store(weights, position, add(load(weights, position), term))
 
     @kernel(f"functional.eq_dot.{field.name}", ring, 1)
-    def eq_dot(i, acc, outer, inner, width, low, high, log_low, offset):
-        """sum of outer[i // width] inner[i % width] eq(z, offset + i); low x high: eq at z."""
+    def eq_dot(i, acc, outer, inner, width, stride, low, high, log_low, offset):
+        """sum over rows and j < width of outer[row] inner[j] eq(z, offset + row stride + j).
+
+        i = row width + j; low x high: eq at z.
+        """
         row = i // width
-        position = offset + i
+        j = i - row * width
+        position = offset + row * stride + j
         eq = mul(load(low, position & ((1 << log_low) - 1)), load(high, position >> log_low))
-        weight = mul(load(outer, row), load(inner, i - row * width))
+        weight = mul(load(outer, row), load(inner, j))
         return (add(acc[0], mul(weight, eq)),)
+
+    @kernel(f"functional.carry_bit.{field.name}")
+    def carry_bit(state, carries, count, step, bit, weights, out):
+        """out[state] = sum of carries[s] weights[2 r + v % 2] over s, r with v // 2 = state.
+
+        v = s + bit + r step, where r = 0, 1: a bit of a number that is multiplied by ``step``.
+        """
+        total = zero()
+        for r in range(2):
+            first = 2 * state - bit - r * step
+            for s in range(max(first, 0), min(first + 2, count)):
+                weight = load(weights, 2 * r + s - first)
+                total = add(total, mul(load(carries, s), weight))
+        store(out, state, total)
 
     @kernel(f"functional.sparse_eq_dot.{field.name}", ring, 1)
     def sparse_eq_dot(i, acc, indices, coefficients, low, high, log_low, offset):
@@ -60,6 +78,7 @@ def kernels(field: Field) -> SimpleNamespace:
         accumulate=accumulate,
         scatter=scatter,
         eq_dot=eq_dot,
+        carry_bit=carry_bit,
         sparse_eq_dot=sparse_eq_dot,
         row_dots=row_dots,
     )

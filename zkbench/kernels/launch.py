@@ -273,6 +273,9 @@ class CpuTarget:
     def reset_memory_peak(self) -> None:
         """The host's memory is measured elsewhere."""
 
+    def free_memory(self) -> int | None:
+        return None
+
     def _split(self, n: int, grain: int) -> list[tuple[int, int]]:
         """At most one range a thread, none of fewer than ``grain`` items."""
         parts = 1 if self._pool is None else max(1, min(self.threads, n // grain))

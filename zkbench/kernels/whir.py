@@ -214,6 +214,6 @@ def evaluate_polynomial(
     """sum over i of coefficients[i] x^i, for x in E."""
     low, high, log_low = _element_powers(target, field, x, field.element(1), log_length)
     one = target.to_device(field.pack([1]))
-    arguments = (coefficients, one, 1, low, high, log_low, 0)
+    arguments = (coefficients, one, 1, 1, low, high, log_low, 0)
     words = target.reduce(functional.kernels(field).eq_dot, 1 << log_length, *arguments)
     return field.unpack(words)[0]

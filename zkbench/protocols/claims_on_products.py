@@ -37,11 +37,12 @@ _MOST = 3  # tables of one sumcheck
 
 @dataclass(frozen=True)
 class ClaimsOnProducts:
-    """Products of ``factors`` tensors of this shape."""
+    """Products of ``factors`` tensors of this shape; ``reason``: why a false claim is rejected."""
 
     field: Field
     shape: Shape
     factors: int
+    reason: str = "a product of looked-up values is wrong"
 
     @property
     def _first(self) -> int:
@@ -92,7 +93,7 @@ class ClaimsOnProducts:
         at = split_point(point, self.shape)
         weights = _combined(gammas, [w.extension(at, self.shape) for w, _ in claims])
         product = reduce(lambda a, b: a * b, values)
-        transcript.require_zero(final - weights * product, "a product of looked-up values is wrong")
+        transcript.require_zero(final - weights * product, self.reason)
         found = self._values(point, values)
         for number in self._splits:
             split = Hadamard(self.field, self.shape, number)

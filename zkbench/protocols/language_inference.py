@@ -2,8 +2,9 @@
 
 What is proven is the integer model of models/language (integer_layer.py says what it computes): from
 the embedding of the tokens to the arg-max token behind each position asked for, nothing left out. All
-layers are one stack, so the proof has a constant number of stages (program.py); they are tied to one
-another by the residual stream, which is linear in what is committed (residual.py).
+layers are one stack, so the proof has a constant number of stages (program.py). They are tied to one
+another by the residual stream, which is linear in what is committed (language_streams.py); where norms
+stand behind the sums, by the outputs of these norms, which the next layer reads.
 
 Of a row's softmax the shift is the prover's to choose, within the tolerance of the row's sum (zkattn.py;
 here the least power of two above the formats' tolerance): the integer model's choice is one of several,
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log2
+from math import log2, prod
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,19 @@ from zkbench.commitments.schemes import Scheme
 from zkbench.errors import UnusableInput
 from zkbench.fields import Field
 from zkbench.models.language.config import LanguageModelConfig
-from zkbench.models.language.formats import LanguageFormats, linear_names
+from zkbench.models.language.formats import (
+    SKIPS,
+    LanguageFormats,
+    linear_names,
+    matrix_names,
+)
 from zkbench.models.language.integer_tensors import has_bias
-from zkbench.models.language.tables import activation_table
+from zkbench.models.language.tables import activation, exponentials, rotations
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.gkr import Shape
+from zkbench.protocols.language_streams import language_streams
 from zkbench.protocols.operators import (
+    AddedProduct,
     Attention,
     Chosen,
     EntrywiseProduct,
@@ -44,10 +52,10 @@ from zkbench.protocols.operators import (
     Rotation,
 )
 from zkbench.protocols.program import Operator, Program, TableLookup
-from zkbench.protocols.residual import Contribution, ResidualStream, Tap
+from zkbench.protocols.residual import ResidualStream
 from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm
-from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
-from zkbench.protocols.tables import Exp, FunctionTable, Relu, Table
+from zkbench.protocols.rotary_tables import ROTARY_BITS
+from zkbench.protocols.tables import Exp, Table
 from zkbench.protocols.zkattn import ZkAttn
 
 _STREAM_BITS = 32  # |x| of the stream stays below 2^32: what the norms' argument needs
@@ -83,10 +91,6 @@ class LanguageInference:
     def _check_model(self) -> None:
         config, formats = self.config, self.formats
         formats.check(config)
-        if not config.norm_first or config.has_projections:
-            raise UnusableInput(
-                "models with norms behind the sums or projections have no proof yet"
-            )
         if formats.row_bits != formats.shifts["a"]:
             raise UnusableInput("a proof needs rows that sum to 2^shift of the attention's outputs")
         if formats.epsilon >= 1 << _EPSILON_BITS or config.width > MAX_WIDTH:
@@ -160,52 +164,24 @@ class LanguageInference:
 
     @cached_property
     def _stream(self) -> ResidualStream:
-        config, formats = self.config, self.formats
-        layers = range(config.layers)
-        contributions = [
-            Contribution(name, tuple(formats.residual_shift(l, name) for l in layers))
-            for name in ("o", "m")
-        ]
-        taps = (
-            Tap("x1", tuple(2 * l for l in layers)),
-            Tap("x2", tuple(2 * l + 1 for l in layers)),
-            Tap("xf", (2 * config.layers,), tuple(self.positions.tolist())),
-        )
-        table = None if config.is_llama else "positions"
-        return ResidualStream(
-            len(self.tokens),
-            config.width,
-            config.vocab,
-            self.tokens,
-            (contributions[0], contributions[1]),
-            taps,
-            "embedding",
-            formats.embedding_shift,
-            table,
-            formats.positions_shift if table else 0,
-            config.max_positions if table else 0,
+        return language_streams(
+            self.config, self.formats, self.tokens, tuple(self.positions.tolist())
         )
 
     @property
     def _norms(self) -> dict[str, tuple[RMSNorm, Names]]:
-        """The three norms: before attention, before the feed-forward part, before the output."""
-        config, epsilon = self.config, self.formats.epsilon
-        sizes = {"norm1": (config.layers, self._rows), "norm2": (config.layers, self._rows)}
-        sizes["normf"] = (1, (len(self.positions),))
+        """Two of each layer: in front of its two parts, and one before the output; or behind them."""
         found = {}
-        for name, (layers, rows) in sizes.items():
-            suffix = name.removeprefix("norm")
-            names = Names(name, {"inputs": f"x{suffix}", "outputs": f"y{suffix}"})
-            found[name] = (RMSNorm(self.field, layers, rows, config.width, epsilon), names)
+        for name, (inputs, outputs) in norm_tensors(self.config).items():
+            is_last = name == "normf"
+            layers, rows = (1, len(self.positions)) if is_last else (self.config.layers, self._rows)
+            norm = RMSNorm(self.field, layers, rows, self.config.width, self.formats.epsilon)
+            found[name] = (norm, Names(name, {"inputs": inputs, "outputs": outputs}))
         return found
-
-    def _norm(self, name: str) -> Norm:
-        return Norm(*self._norms[name])
 
     def _linear(self, y: str, x: str, d_in: Shape, blocks: bool, is_index: bool = False) -> Any:
         """A linear layer of all layers, and its rescaling; blocks: y is one of attention's tensors."""
-        config, d_out = self.config, self._side(y)
-        name = y.removesuffix("_raw")
+        config, name = self.config, y.removesuffix("_raw")
         d_out = self._side(name)
         rows = self._blocks if blocks or name == "o" else self._rows
         y_rows = self._blocks if blocks else self._rows
@@ -215,13 +191,20 @@ class LanguageInference:
             y, x, f"w_{name}", bias, config.layers, rows, d_in, d_out, x_rows, y_rows
         )
         shape = (config.layers, *y_rows, *d_out)
-        return [layer, Rescaled(y, shape, self.formats.shifts[name], is_index)]
+        return [layer, *self._skip(y), Rescaled(y, shape, self.formats.shifts[name], is_index)]
+
+    def _skip(self, y: str) -> list[Operator]:
+        """Where a layer writes a whole residual sum: what it adds to its output, from its input."""
+        if f"{y}_skip" not in matrix_names(self.config):
+            return []
+        x, width = {"o": "y1", "m": "y2"}[y], (self.config.width,)
+        return [AddedProduct(y, x, f"w_{y}_skip", self.config.layers, self._rows, width, width)]
 
     def _rotated(self, name: str) -> list[Operator]:
         config = self.config
         shape = (config.layers, *self._blocks, *self._side(name))
-        half = config.head_width // 2
-        tables = RotaryTables.of(len(self.tokens), half, config.rope_theta)
+        tables = rotations(config, len(self.tokens))
+        assert tables is not None
         rotation = Rotation(name, f"{name}_raw", shape, tables)
         return [rotation, Rescaled(name, shape, ROTARY_BITS)]
 
@@ -263,29 +246,22 @@ class LanguageInference:
     def operators(self) -> tuple[Operator, ...]:
         """From the tokens to the tokens chosen."""
         inner = "h" if self.config.is_llama else "activated"
-        return (
-            self._stream,
-            self._norm("norm1"),
-            *self._attention(),
-            *self._linear("o", "a", self._side("in o"), False),
-            self._norm("norm2"),
-            *self._feed_forward(),
-            *self._linear("m", inner, self._side("in m"), False),
-            self._norm("normf"),
-            *self._output(),
-        )
+        attention = [*self._attention(), *self._linear("o", "a", self._side("in o"), False)]
+        feed_forward = [*self._feed_forward(), *self._linear("m", inner, self._side("in m"), False)]
+        first, second, *last = (Norm(*norm) for norm in self._norms.values())
+        if self.config.norm_first:
+            parts = [first, *attention, second, *feed_forward]
+        else:
+            parts = [*attention, first, *feed_forward, second]
+        return (self._stream, *parts, *last, *self._output())
 
     @property
     def exponentials(self) -> Exp:
-        return Exp(self.formats.score_bits, self.formats.row_bits)
+        return exponentials(self.formats)
 
     @cached_property
     def activation(self) -> Table:
-        config, bits = self.config, self.formats.layers[0]
-        if config.activation == "relu":
-            return Relu(16)
-        table = activation_table(config.activation, bits["g" if config.is_llama else "f"])
-        return FunctionTable(config.activation, tuple(table.tolist()), 1 << 15)
+        return activation(self.config, self.formats)
 
     @cached_property
     def program(self) -> Program:
@@ -307,6 +283,16 @@ class LanguageInference:
             lookups,
             self.unsigned,
         )
+
+    @property
+    def virtual_shapes(self) -> dict[str, Shape]:
+        """Tensors that a prover holds beside those that are committed, in a range, or read by norms."""
+        config, width = self.config, (self.config.width,)
+        shapes: dict[str, Shape] = {"activated": (config.layers, *self._rows, config.ffn_width)}
+        if not config.norm_first:
+            shapes["y1"] = (config.layers, *self._rows, *width)
+            shapes["yf"] = (1, len(self.positions), *width)
+        return shapes
 
     def _witness_shapes(self) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
@@ -340,14 +326,27 @@ def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
         "m": ((inner,), (width,)),
     }
     sides |= dict.fromkeys(("g", "u", "f"), ((width,), (inner,)))
+    sides |= dict.fromkeys(SKIPS, ((width,), (width,)))
     shapes: dict[str, Shape] = {"embedding": (config.vocab, width)}
     if not config.is_llama:
         shapes["positions"] = (config.max_positions, width)
         shapes["b_output"] = (1, config.vocab)
     shapes["output"] = (1, width, config.vocab)
-    for name in linear_names(config):
+    for name in matrix_names(config):
         d_in, d_out = sides[name]
         shapes[f"w_{name}"] = (layers, *d_in, *d_out)
-        if has_bias(config, name):
+        if name in linear_names(config) and has_bias(config, name):
             shapes[f"b_{name}"] = (layers, *d_out)
     return shapes
+
+
+def committed_integers(config: LanguageModelConfig) -> int:
+    """How many these tensors have."""
+    return sum(map(prod, model_shapes(config).values()))
+
+
+def norm_tensors(config: LanguageModelConfig) -> dict[str, tuple[str, str]]:
+    """Of each norm, by its name: the tensor that it reads and the one that it makes."""
+    if config.norm_first:
+        return {f"norm{suffix}": (f"x{suffix}", f"y{suffix}") for suffix in "12f"}
+    return {"norm1": ("x1", "y2"), "norm2": ("x2", "y3")}

@@ -18,14 +18,17 @@ import numpy as np
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.language.config import LanguageModelConfig
-from zkbench.models.language.formats import NORM_SHIFT, linear_names
-from zkbench.models.language.integer_layer import Tables
+from zkbench.models.language.formats import NORM_SHIFT, linear_names, matrix_names
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import integer_product
 from zkbench.models.language.integer_tensors import described_tensors, has_bias
-from zkbench.models.language.tables import look_up
+from zkbench.models.language.tables import Tables, look_up, rotations
 from zkbench.models.language.trace import LanguageTrace
-from zkbench.protocols.language_inference import LanguageInference, model_shapes
+from zkbench.protocols.language_inference import (
+    LanguageInference,
+    model_shapes,
+    norm_tensors,
+)
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
@@ -48,9 +51,9 @@ def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arra
     if not config.is_llama:
         outer |= {"positions": "positions", "b_output": "output.bias"}
     found = {name: place(model.tensor(inner)) for name, inner in outer.items()}
-    for name in linear_names(config):
+    for name in matrix_names(config):
         found[f"w_{name}"] = _stacked(model, name, "", place)
-        if has_bias(config, name):
+        if name in linear_names(config) and has_bias(config, name):
             found[f"b_{name}"] = _stacked(model, name, ".bias", place)
     return {name: array.reshape(shapes[name]) for name, array in found.items()}
 
@@ -94,7 +97,6 @@ class StackedModel(IntegerLanguageModel):
         tensors = _StackedTensors(model.config, arrays, place)
         super().__init__(model.config, model.formats, tensors)
         self._place = place
-        self._exponentials = place(self._exponentials)
 
     def tables(self, positions: int) -> Tables:
         found = super().tables(positions)
@@ -158,6 +160,19 @@ class WitnessTensors:
         return found
 
     def _streams(self) -> None:
+        if self.config.norm_first:
+            self._residual_stream()
+            return
+        trace = self.trace
+        self.arrays |= {"y1": trace["y1"], "yf": trace.output.y[None]}
+        for name, written in (("x1", "o"), ("x2", "m")):
+            sums = np.empty(trace[written].shape, np.int32, like=trace[written])
+            for layer in range(self.config.layers):
+                shift = self.formats.residual_shift(layer, written)
+                sums[layer] = trace[written][layer].astype(np.int32) << shift
+            self.arrays[name] = sums
+
+    def _residual_stream(self) -> None:
         config, formats, trace = self.config, self.formats, self.trace
         table = np.asarray(self.weights["embedding"], like=trace["o"])
         x = table[np.asarray(trace.tokens, like=table)].astype(np.int64) << formats.embedding_shift
@@ -175,10 +190,11 @@ class WitnessTensors:
         asked = np.asarray(trace.positions, like=x)
         self.arrays |= {**streams, "xf": x[asked][None].astype(np.int32)}
 
-    def _linear(self, y: str, x: Any) -> None:
-        """The remainders of a linear layer; x: layers x rows x d_in."""
+    def _linear(self, y: str, x: Any, skipped: Any = None) -> None:
+        """The remainders of a linear layer; x, skipped: layers x rows x d_in."""
         name = y.removesuffix("_raw")
         weights, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
+        skips = self.weights.get(f"w_{name}_skip")
         matrices = weights.reshape(len(x), x.shape[-1], -1)
         shift = self.formats.shifts[name]
 
@@ -186,6 +202,8 @@ class WitnessTensors:
             sums = integer_product(x[index], np.asarray(matrices[index], like=x))
             if bias is not None:
                 sums = sums + np.asarray(bias[index].reshape(-1), like=x)
+            if skips is not None:
+                sums = sums + integer_product(skipped[index], np.asarray(skips[index], like=x))
             return rescale(sums, shift)[1]
 
         shape = (*x.shape[:2], matrices.shape[-1])
@@ -208,11 +226,11 @@ class WitnessTensors:
         self.arrays["attention.shift_high"] = (shift >> 16).astype(np.uint16)
         self._attention_sums()
         self.arrays["o"] = trace["o"]
-        self._linear("o", trace["a"].reshape(config.layers, len(trace.tokens), -1))
+        self._linear("o", trace["a"].reshape(config.layers, len(trace.tokens), -1), trace["y1"])
 
     def _rotation(self, name: str, x: Any) -> None:
-        half, positions = self.config.head_width // 2, len(self.trace.tokens)
-        tables = RotaryTables.of(positions, half, self.config.rope_theta)
+        tables = rotations(self.config, len(self.trace.tokens))
+        assert tables is not None
         placed = RotaryTables(*(np.asarray(one, like=x) for one in (tables.cos, tables.sin)))
 
         def layer(index: int) -> Any:
@@ -262,7 +280,7 @@ class WitnessTensors:
         else:
             self.arrays["activated"] = trace["h"]
         self.arrays["m"] = trace["m"]
-        self._linear("m", trace["h"])
+        self._linear("m", trace["h"], trace["y2"])
 
     def _gate(self) -> None:
         g, u = self.trace["g"], self.trace["u"]
@@ -278,23 +296,37 @@ class WitnessTensors:
         self.arrays |= {"activated": activated, "h": self.trace["h"], "h.remainders": remainders}
 
     def _norms(self) -> None:
-        out = self.trace.output
-        parts: dict[str, Any] = {
-            f"norm{k}": tuple(self.trace[f"{part}{k}"] for part in ("y", "ss", "sq", "r"))
-            for k in (1, 2)
-        }
-        assert out.ss is not None
-        assert out.sq is not None
-        assert out.r is not None
-        parts["normf"] = (out.y[None], out.ss[None], out.sq[None], out.r[None])
-        for name, (y, ss, sq, r) in parts.items():
-            suffix = name.removeprefix("norm")
+        for name, (x, y) in norm_tensors(self.config).items():
+            ss, sq, r = self._roots(name)
             _check_roots(name, sq)
-            self.arrays[f"y{suffix}"], self.arrays[f"{name}.sums"] = y, ss
+            self.arrays[y], self.arrays[f"{name}.sums"] = self._norm_outputs(y), ss
             limbs = norm_limbs(ss, sq.astype(np.int64), r.astype(np.int64))
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            self._scaling(name, self.arrays[f"x{suffix}"], r)
+            self._scaling(name, self.arrays[x], r)
+
+    def _roots(self, name: str) -> tuple[Any, Any, Any]:
+        """ss, sq and r of all rows of a norm."""
+        if name != "normf":
+            ss, sq, r = (self.trace[name.replace("norm", part)] for part in ("ss", "sq", "r"))
+            return ss, sq, r
+        out = self.trace.output
+        assert out.ss is not None
+        assert out.sq is not None
+        assert out.r is not None
+        return out.ss[None], out.sq[None], out.r[None]
+
+    def _norm_outputs(self, y: str) -> Any:
+        if y == "yf":
+            return self.trace.output.y[None]
+        return self._layer_outputs() if y == "y3" else self.trace[y]
+
+    def _layer_outputs(self) -> Any:
+        """Norms last: what the next layer reads. Behind the last one a trace has asked rows alone."""
+        y, x, r = np.empty_like(self.trace["y1"]), self.arrays["x2"], self.trace["r2"]
+        y[:-1] = self.trace["y1"][1:]
+        y[-1] = rescale(x[-1].astype(np.int64) * r[-1].astype(np.int64)[..., None], NORM_SHIFT)[0]
+        return y
 
     def _scaling(self, name: str, x: Any, r: Any) -> None:
         def layer(index: int) -> Any:

@@ -72,14 +72,14 @@ class Linear:
         return LinearClaims(inputs, weights, bias_claim)
 
     def _without_bias(self, claim: Value, bias: Element) -> tuple[Value, Value]:
-        at_layer, at_rows, at_out = self._matmul.split(claim)
+        at_layer, at_rows, at_out = self._matmul.split(claim.point)
         real_rows = indicator(axes_of(self.rows), at_rows)
         product = Value(claim.point, claim.value - real_rows * bias)
         return product, Value((*at_layer, *at_out), bias)
 
     def _bias_at(self, target: Target, bias: Array, claim: Value) -> Element:
         """The extension of the bias at (z_l, z_o)."""
-        at_layer, _, at_out = self._matmul.split(claim)
+        at_layer, _, at_out = self._matmul.split(claim.point)
         shape = (self.layers, *axes_of(self.d_out))
         weights = weights_at(target, self.field, (*at_layer, *at_out), shape)
         return dot(target, self.field, bias, weights, prod(shape))

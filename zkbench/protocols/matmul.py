@@ -25,7 +25,8 @@ from typing import Any
 
 from zkbench.commitments.claims import AxisWeights, Value
 from zkbench.fields import Field
-from zkbench.kernels.contract import contract, contract_rows
+from zkbench.kernels import eq
+from zkbench.kernels.contract import contract, contract_rows, dot
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.sumcheck import (
     Axis,
@@ -79,10 +80,10 @@ class MatMul:
     def _axes(self, claim: Value) -> list[Axis]:
         return [Axis(self.layers, claim.point[0]), *map(Axis, axes_of(self.d_in))]
 
-    def split(self, claim: Value) -> tuple[Point, Point, Point]:
+    def split(self, point: Point) -> tuple[Point, Point, Point]:
         """A claim's points: of the layers, of the rows' axes, of the outer axes."""
         rows = 1 + len(axes_of(self.rows))
-        return claim.point[:1], claim.point[1:rows], claim.point[rows:]
+        return point[:1], point[1:rows], point[rows:]
 
     def prove(
         self, transcript: ProverTranscript, target: Target, x: Array, w: Array, claim: Value
@@ -91,17 +92,46 @@ class MatMul:
 
         W may lie on the host, unless it is transposed.
         """
-        _, at_rows, at_out = self.split(claim)
+        tables = self._contracted(target, x, w, claim.point)
+        return self._prove_contracted(transcript, target, tables, claim)
+
+    def prove_value(
+        self, transcript: ProverTranscript, target: Target, x: Array, w: Array, point: Point
+    ) -> tuple[Value, Value, Value]:
+        """The same where nothing claims A's value at the point yet: sends it, and returns it first."""
+        tables = self._contracted(target, x, w, point)
+        claim = Value(point, self._sum(target, tables, point[0]))
+        transcript.send("product", [claim.value])
+        return claim, *self._prove_contracted(transcript, target, tables, claim)
+
+    def _contracted(self, target: Target, x: Array, w: Array, point: Point) -> list[Array]:
+        """X and W in their rows' and columns' variables: layers x d_in elements each."""
+        _, at_rows, at_out = self.split(point)
+        rows, outer = axes_of(self.rows), axes_of(self.d_out)
         kind = "integers" if self.wide_weights else "small"
-        left = self._contracted(target, x, at_rows, axes_of(self.rows), self.x_transposed)
-        outer, is_last = axes_of(self.d_out), not self.w_transposed
-        right = self._contracted(target, w, at_out, outer, is_last, kind)
-        statement = ProductStatement(target, self.field, [left, right], self._axes(claim))
+        left = self._side(target, x, at_rows, rows, self.x_transposed)
+        return [left, self._side(target, w, at_out, outer, not self.w_transposed, kind)]
+
+    def _sum(self, target: Target, tables: list[Array], at_layer: Sequence[Element]) -> Element:
+        """sum over l, k of eq(z_l, l) X(l, z_r, k) W(l, k, z_o)."""
+        inner, limbs = prod(axes_of(self.d_in)), self.field.ext.limbs
+        total: Any = self.field.element(0)
+        for layer in range(self.layers):
+            bounds = layer * inner * limbs, (layer + 1) * inner * limbs
+            left, right = (target.view(table, *bounds) for table in tables)
+            product: Any = dot(target, self.field, left, right, inner)
+            total = total + eq.eq_at(at_layer, layer) * product
+        return total
+
+    def _prove_contracted(
+        self, transcript: ProverTranscript, target: Target, tables: list[Array], claim: Value
+    ) -> tuple[Value, Value]:
+        statement = ProductStatement(target, self.field, tables, self._axes(claim))
         point, values = Sumcheck(self.field).prove(transcript, statement)
         transcript.send("factors", values)
         return self._claims(claim, point, values)
 
-    def _contracted(
+    def _side(
         self,
         target: Target,
         values: Array,
@@ -121,6 +151,14 @@ class MatMul:
             return contract_rows(target, self.field, values, rows, length, weights, kind)
         return contract(target, self.field, values, self.layers, length, inner, weights, kind)
 
+    def verify_value(
+        self, transcript: VerifierTranscript, point: Point
+    ) -> tuple[Value, Value, Value]:
+        """Returns what A's value is to be, and the claims on X and on W that the caller must check."""
+        (value,) = transcript.receive("product", 1)
+        claim = Value(point, value)
+        return claim, *self.verify(transcript, claim)
+
     def verify(self, transcript: VerifierTranscript, claim: Value) -> tuple[Value, Value]:
         """Returns the claims on X and on W that the caller must check."""
         point, final = Sumcheck(self.field).verify(transcript, claim.value, self._axes(claim))
@@ -137,7 +175,7 @@ class MatMul:
         self, claim: Value, point: list[Element], values: list[Element]
     ) -> tuple[Value, Value]:
         at_layer, *at_inner = split_point(point, self._inner)
-        _, at_rows, at_out = self.split(claim)
+        _, at_rows, at_out = self.split(claim.point)
         x = (*at_inner, *at_rows) if self.x_transposed else (*at_rows, *at_inner)
         w = (*at_out, *at_inner) if self.w_transposed else (*at_inner, *at_out)
         return Value((at_layer, *x), values[0]), Value((at_layer, *w), values[1])

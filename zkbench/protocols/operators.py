@@ -136,6 +136,48 @@ class LinearLayer:
         return [Term(f"{self.y}: {term.name}", term.bits) for term in terms]
 
 
+@dataclass(frozen=True)
+class AddedProduct:
+    """A part x W of "y.sum", for all layers; the claim on "y.sum" goes on to be one on the rest."""
+
+    y: str
+    x: str
+    weights: str
+    layers: int
+    rows: Shape
+    d_in: Shape
+    d_out: Shape
+
+    def _protocol(self, field: Field) -> MatMul:
+        return MatMul(field, self.layers, self.rows, self.d_in, self.d_out)
+
+    @property
+    def range_checks(self) -> tuple[RangeCheck, ...]:
+        return ()
+
+    def prove(self, run: ProverRun) -> None:
+        claim = run.ledger.take_value(f"{self.y}.sum")
+        x, w = run.tensors[self.x], run.tensors[self.weights]
+        product = self._protocol(run.field)
+        values = product.prove_value(run.transcript, run.target, x, w, claim.point)
+        self._book(run, claim, *values)
+
+    def verify(self, run: Run) -> None:
+        claim = run.ledger.take_value(f"{self.y}.sum")
+        values = self._protocol(run.field).verify_value(run.transcript, claim.point)
+        self._book(run, claim, *values)
+
+    def _book(self, run: Run, claim: Value, product: Value, inputs: Value, weights: Value) -> None:
+        rest = Value(claim.point, claim.value - product.value)
+        run.ledger.add_value(f"{self.y}.sum", rest)
+        run.ledger.add_value(self.x, inputs)
+        run.ledger.add_value(self.weights, weights)
+
+    def soundness_terms(self, field: Field) -> list[Term]:
+        terms = self._protocol(field).soundness_terms()
+        return [Term(f"{self.y}: {term.name}, added", term.bits) for term in terms]
+
+
 def regrouped(
     point: Sequence[tuple[Element, ...]], start: int, count: int, shape: Shape
 ) -> tuple[tuple[Element, ...], ...]:

@@ -1,18 +1,23 @@
-"""The residual stream: sums of committed contributions, never committed itself.
+"""The streams that run through a model's layers: sums of committed tensors, never committed themselves.
 
-x_0[i, :] = 2^c E[token_i, :] (+ 2^c' P[i, :]), and every layer adds to it: behind layer l's attention
-2^a_l o_l, behind its feed-forward part 2^b_l m_l. So the streams before all first norms, before all
-second norms and behind the last layer are linear in the stacks o and m and in the embedding: a claim
-on one of them, with weights (layer) x (position) x (width), is a sum of claims with the same weights on
-the last two axes. The prover sends all parts' values but the embedding's, which is what remains: tokens
-are public, so this is a claim on the committed table's rows.
+With norms first, x_0[i, :] = 2^c E[token_i, :] (+ 2^c' P[i, :]), and every layer adds to it: behind
+layer l's attention 2^a_l o_l, behind its feed-forward part 2^b_l m_l. So the streams before all first
+norms, before all second norms and behind the last layer are linear in the stacks o and m and in the
+embedding. With norms behind the sums they are more simply so: a norm reads 2^a_l o_l or 2^b_l m_l (the
+sum is made by the linear layer that writes it), a layer reads what the second norm of the layer before
+it has put out, and the first layer reads E[token_i, :] + P[i, :].
+
+A claim on such a stream, with weights (layer) x (position) x (width), is a sum of claims on its parts
+with the same weights on the last two axes. The prover sends the values of all parts but the last, for
+which the rest remains: the embedding, where it is one of them. Tokens are public, so what is claimed of
+it is a sum over rows of the committed table.
 
 No rounds; a few elements a claim. Soundness: that of the claims that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -29,40 +34,43 @@ from zkbench.protocols.range_checks import RangeCheck
 from zkbench.security import Term
 
 Element = Any
-Part = tuple[str, AxisWeights]
+Weighted = tuple[str, AxisWeights]
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """A stack that every layer adds to the stream, times 2^shifts[layer]."""
+class Part:
+    """A stack of layers in a stream: its layer l, times 2^shifts[l].
 
-    name: str
+    layers: for every entry of the stream's first axis, the layers of the stack that are in it.
+    """
+
+    stack: str
     shifts: tuple[int, ...]
+    layers: tuple[range, ...]
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A virtual tensor: for each of its rows of layers, the stream behind so many contributions.
+    """A virtual tensor: for every entry of its first axis, a stream at some place of the model.
 
-    done: for every entry of the tensor's first axis, how many contributions are in it, in the order
-    attention of layer 0, feed-forward part of layer 0, attention of layer 1, ...
+    embedded: whether it begins with the embedding, for every such entry.
     rows: positions that its second axis holds; None: all of them.
     """
 
     name: str
-    done: tuple[int, ...]
+    parts: tuple[Part, ...]
+    embedded: tuple[bool, ...]
     rows: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualStream:
-    """``tokens``: of all positions, padding included. positions: name of the table P, or None."""
+    """``tokens``: of all positions, padding included. table: name of the table P, or None."""
 
     positions: int
     width: int
     vocab: int
     tokens: np.ndarray
-    contributions: tuple[Contribution, Contribution]
     taps: tuple[Tap, ...]
     embedding: str
     embedding_shift: int
@@ -71,66 +79,67 @@ class ResidualStream:
     table_length: int = 0
 
     @property
-    def layers(self) -> int:
-        return len(self.contributions[0].shifts)
-
-    @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
         return ()
 
     @property
     def bound(self) -> int:
-        """The largest magnitude that the stream can have, its parts being 16-bit integers."""
-        shifts = [s for one in self.contributions for s in one.shifts]
-        shifts += [self.embedding_shift] + ([self.table_shift] if self.table else [])
-        return sum(1 << (15 + shift) for shift in shifts)
+        """The largest magnitude that a stream can have, its parts being 16-bit integers."""
+        return max(bound for tap in self.taps for bound in self._bounds(tap))
+
+    def _bounds(self, tap: Tap) -> Iterator[int]:
+        start = [self.embedding_shift] + ([self.table_shift] if self.table else [])
+        for k, embedded in enumerate(tap.embedded):
+            shifts = [part.shifts[l] for part in tap.parts for l in part.layers[k]]
+            yield sum(1 << (15 + shift) for shift in shifts + (start if embedded else []))
 
     def prove(self, run: ProverRun) -> None:
         for tap, claim in self._claims(run):
-            sent, embedded = self._parts(run.field, tap, axis_weights(claim))
+            *sent, last = self._parts(run.field, tap, axis_weights(claim))
             values = [self._value(run, *part) for part in sent]
-            run.transcript.send("stream", values)
-            self._book(run, claim, sent, values, embedded)
+            if sent:
+                run.transcript.send("stream", values)
+            self._book(run, claim, sent, values, last)
 
     def verify(self, run: Run) -> None:
         for tap, claim in self._claims(run):
-            sent, embedded = self._parts(run.field, tap, axis_weights(claim))
-            values = run.transcript.receive("stream", len(sent))
-            self._book(run, claim, sent, values, embedded)
+            *sent, last = self._parts(run.field, tap, axis_weights(claim))
+            values = run.transcript.receive("stream", len(sent)) if sent else []
+            self._book(run, claim, sent, values, last)
 
     def _claims(self, run: Run) -> list[tuple[Tap, Claim]]:
         return [(tap, claim) for tap in self.taps for claim in run.ledger.take(tap.name)]
 
-    def _parts(
-        self, field: Field, tap: Tap, weights: AxisWeights
-    ) -> tuple[list[Part], AxisWeights]:
-        """(parts whose values are sent, the embedding's weights) of a claim on a tap."""
+    def _parts(self, field: Field, tap: Tap, weights: AxisWeights) -> list[Weighted]:
+        """The parts of a claim on a tap, each with its weights; the embedding is the last."""
         at_layer, at_row, at_width = weights.axes
-        layers = _entries(field, at_layer, len(tap.done))
+        layers = _entries(field, at_layer, len(tap.embedded))
         rows = self._row_weights(field, tap, at_row)
-        sent: list[Part] = []
-        for k, one in enumerate(self.contributions):
-            factors = [
-                _sum(
-                    field, [w for w, done in zip(layers, tap.done, strict=True) if done > 2 * l + k]
-                )
-                * (1 << one.shifts[l])
-                for l in range(self.layers)
-            ]
-            sent.append((one.name, AxisWeights((VectorAxis(tuple(factors)), rows, at_width))))
-        total = _sum(field, layers)
-        by_row = _entries(field, rows, self.positions)
+        parts = [
+            (part.stack, AxisWeights((_stack_weights(field, part, layers), rows, at_width)))
+            for part in tap.parts
+        ]
+        if any(tap.embedded):
+            total = _sum(field, [w for w, one in zip(layers, tap.embedded, strict=True) if one])
+            parts += self._embedded(field, total, _entries(field, rows, self.positions), at_width)
+        return parts
+
+    def _embedded(
+        self, field: Field, total: Element, by_row: list[Element], at_width: AxisWeight
+    ) -> list[Weighted]:
+        """Positions, if there are any, and tokens, with their rows' weights times ``total``."""
+        parts: list[Weighted] = []
         if self.table is not None:
             padded = [total * (1 << self.table_shift) * w for w in by_row]
             padded += [field.element(0)] * (self.table_length - self.positions)
-            sent.append((self.table, AxisWeights((VectorAxis(tuple(padded)), at_width))))
+            parts.append((self.table, AxisWeights((VectorAxis(tuple(padded)), at_width))))
         by_token: dict[int, Element] = {}
         for token, w in zip(self.tokens.tolist(), by_row, strict=True):
             by_token[token] = by_token[token] + w if token in by_token else w
         scale = total * (1 << self.embedding_shift)
         scaled = {token: scale * w for token, w in by_token.items()}
-        embedded = AxisWeights((WordsAxis.of(field, self.vocab, scaled), at_width))
-        return sent, embedded
+        at_tokens = WordsAxis.of(field, self.vocab, scaled)
+        return [*parts, (self.embedding, AxisWeights((at_tokens, at_width)))]
 
     def _row_weights(self, field: Field, tap: Tap, at_row: AxisWeight) -> AxisWeight:
         """Weights over all positions, from weights over those that a tap holds."""
@@ -144,7 +153,8 @@ class ResidualStream:
     def _shape(self, name: str) -> Shape:
         if name == self.table:
             return (self.table_length, self.width)
-        return (self.layers, self.positions, self.width)
+        stacks = {part.stack: len(part.shifts) for tap in self.taps for part in tap.parts}
+        return (stacks[name], self.positions, self.width)
 
     def _value(self, run: ProverRun, name: str, weights: AxisWeights) -> Element:
         """The weighted sum of a committed part."""
@@ -159,19 +169,33 @@ class ResidualStream:
         self,
         run: Run,
         claim: Claim,
-        sent: Sequence[Part],
+        sent: Sequence[Weighted],
         values: Sequence[Element],
-        embedded: AxisWeights,
+        last: Weighted,
     ) -> None:
         rest = claim.value
         for (name, weights), value in zip(sent, values, strict=True):
             run.ledger.add(name, weights, value)
             rest = rest - value
-        run.ledger.add(self.embedding, embedded, rest)
+        run.ledger.add(*last, rest)
 
     def soundness_terms(self, field: Field) -> list[Term]:
         """None of its own."""
         return []
+
+
+def _stack_weights(field: Field, part: Part, layers: Sequence[Element]) -> VectorAxis:
+    """For every layer of the stack, the weights of the stream's entries that it is in, scaled."""
+    steps = [field.element(0)] * (len(part.shifts) + 1)
+    for w, inside in zip(layers, part.layers, strict=True):
+        if inside:
+            steps[inside.start] = steps[inside.start] + w
+            steps[inside.stop] = steps[inside.stop] - w
+    weights, total = [], field.element(0)
+    for step, shift in zip(steps[:-1], part.shifts, strict=True):
+        total = total + step
+        weights.append(total * (1 << shift))
+    return VectorAxis(tuple(weights))
 
 
 def _entries(field: Field, axis: AxisWeight, length: int) -> list[Element]:

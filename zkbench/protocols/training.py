@@ -46,6 +46,8 @@ from zkbench.protocols.training_operators import (
 )
 from zkbench.protocols.weight_stream import CarriedUpdates, Parameters, WeightStream
 
+_CLAIMS_A_LAYER = 32  # more than are left on any one of the commitments
+
 
 def data_shapes(rule: TrainingRule, samples: int) -> dict[str, Shape]:
     """Tensors of the data's commitment, int16."""
@@ -82,7 +84,8 @@ class TrainingSegment:
     """Steps of a run that are proven together. rows: which samples each takes, T x batch, public.
 
     security_bits: that the lookups' challenges have at least; the more, the more segments there are.
-    Raises UnusableInput for more steps than weights stay in range for.
+    is_first, is_last: whether the run begins, and ends, with this segment. Raises UnusableInput for more
+    steps than weights stay in range for.
     """
 
     scheme: Scheme
@@ -91,6 +94,8 @@ class TrainingSegment:
     rows: np.ndarray
     stacked: bool = True
     security_bits: float = SECURITY_BITS
+    is_first: bool = True
+    is_last: bool = True
 
     def __post_init__(self) -> None:
         steps, batch = self.rows.shape
@@ -171,9 +176,9 @@ class TrainingSegment:
 
     def _streams(self) -> Iterator[Operator]:
         for one in self.parameters:
-            yield WeightStream(one)
+            yield WeightStream(one, self.is_last)
             if self.rule.momentum:
-                yield CarriedUpdates(one)
+                yield CarriedUpdates(one, self.is_first)
 
     def _forward(self, s: int) -> Iterator[Operator]:
         stack, rule = self.stacks[s], self.rule
@@ -263,5 +268,6 @@ class TrainingSegment:
             self.operators,
             self.lookups,
             frozenset(low | {"t"}),
-            security_bits=self.security_bits,
+            _CLAIMS_A_LAYER * (self.rule.depth + 1),
+            self.security_bits,
         )

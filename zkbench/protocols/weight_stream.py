@@ -60,20 +60,30 @@ class WeightStream(Scripted):
     """Parameters before each step, virtual: the first ones less all updates before.
 
     The first are range-checked limbs, so with 16-bit updates nothing can wrap around; that the last
-    ones, limbs too, are what all updates leave is shown at a random point.
+    ones, limbs too, are what all updates leave is shown at a random point. Their range is checked where
+    they are the next segment's first, and here if no segment follows (``is_last``): a run's result is
+    32-bit integers, in the limbs that every such integer has.
     """
 
     parameters: Parameters
+    is_last: bool = True
 
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
-        (high, low), shape = self.parameters.limbs("first"), self.parameters.at_once
+        return tuple(check for when in self._checked for check in self._of_limbs(when))
+
+    @property
+    def _checked(self) -> tuple[str, ...]:
+        return ("first", "last") if self.is_last else ("first",)
+
+    def _of_limbs(self, when: str) -> tuple[RangeCheck, ...]:
+        (high, low), shape = self.parameters.limbs(when), self.parameters.at_once
         return RangeCheck(high, 2 * _HALF, shape, _HALF), RangeCheck(low, 2 * _HALF, shape)
 
     def script(self, run: Run) -> None:
         parameters = self.parameters
-        for limb in parameters.limbs("first"):
-            run.ledger.add_value(limb, run.ranged[limb])
+        for check in self.range_checks:
+            run.ledger.add_value(check.name, run.ranged[check.name])
         self._split(run, *self._last(run), parameters.steps)
         for claim in run.ledger.take(parameters.name):
             self._split(run, axis_weights(claim), claim.value, None)
@@ -135,19 +145,24 @@ class WeightStream(Scripted):
 
 @dataclass(frozen=True)
 class CarriedUpdates(Scripted):
-    """Momentum: the virtual "updates.before" are the step before's; the last ones go into the state."""
+    """Momentum: the virtual "updates.before" are the step before's; the last ones go into the state.
+
+    Those before a run's first step (``is_first``) are zero, which is shown at a random point; those
+    before another segment's are a committed state's, and range-checked.
+    """
 
     parameters: Parameters
+    is_first: bool = True
 
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
         name, shape = f"first.{self.parameters.updates}", self.parameters.at_once
-        return (RangeCheck(name, 2 * _HALF, shape, _HALF),)
+        return () if self.is_first else (RangeCheck(name, 2 * _HALF, shape, _HALF),)
 
     def script(self, run: Run) -> None:
         parameters = self.parameters
         first, last = (f"{when}.{parameters.updates}" for when in ("first", "last"))
-        run.ledger.add_value(first, run.ranged[first])
+        self._first(run, first)
         self._last(run, last)
         for claim in run.ledger.take(f"{parameters.updates}.before"):
             axis, *rest = axis_weights(claim).axes
@@ -161,6 +176,13 @@ class CarriedUpdates(Scripted):
             start = AxisWeights((VectorAxis(tuple(weights[: parameters.layers])), *rest))
             run.ledger.add(first, start, claim.value - value)
 
+    def _first(self, run: Run, name: str) -> None:
+        if self.is_first:
+            point = random_point(run, self.parameters.at_once)
+            run.ledger.add(name, point, run.field.element(0))
+        else:
+            run.ledger.add_value(name, run.ranged[name])
+
     def _last(self, run: Run, name: str) -> None:
         parameters = self.parameters
         point = random_point(run, parameters.at_once)
@@ -172,4 +194,5 @@ class CarriedUpdates(Scripted):
         run.ledger.add(parameters.updates, AxisWeights((VectorAxis(at_last), *rest)), value)
 
     def soundness_terms(self, field: Field) -> list[Term]:
-        return [random_point_term(field, self.parameters.updates, self.parameters.at_once)]
+        term = random_point_term(field, self.parameters.updates, self.parameters.at_once)
+        return [term, term] if self.is_first else [term]

@@ -30,7 +30,7 @@ from zkbench.models.language.formats import (
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_tensors import QuantisedTensors
 from zkbench.models.language.perplexity import windows
-from zkbench.models.language.tables import exponential_cutoff, exponential_table
+from zkbench.protocols.tables import Exp
 from zkbench.quant.formats import FixedPoint, is_integer, largest_fraction_bits
 from zkbench.quant.language_ranges import LanguageRanges, measure_ranges
 
@@ -192,7 +192,7 @@ class _Choice:
         spans, headroom = self.ranges.scores, 2.0**self.options.headroom_bits
         for bits in range(FINEST_SCORES, COARSEST_SCORES, -1):
             unit = headroom * 2.0**bits
-            cutoff = exponential_cutoff(exponential_table(bits, self.options.row_bits))
+            cutoff = Exp(bits, self.options.row_bits).cutoff
             if (
                 spans.past * unit < TABLE_SIZE - 1
                 and spans.masked_below * unit < TABLE_SIZE - MASK - 1

@@ -176,7 +176,7 @@ class _Choice:
         return min(round(self.learning.momentum * one), one - 1)
 
     def _axes(self) -> tuple[Ints, ...]:
-        """Fraction bits of activations, outputs, errors, weights, and k; an open mesh, finest first."""
+        """Fraction bits of activations, outputs, errors, weights, and k: an open mesh, finest first."""
         least = {"output": 1} if self.learning.loss == "cross-entropy" else {}
         formats = [
             np.arange(finest, least.get(name, 0) - 1, -1)

@@ -33,7 +33,9 @@ class Spread:
         """One step's values, a tuple over the layers."""
         for layer, values in enumerate(layers):
             self.largest = max(self.largest, largest_magnitude(values))
-            self.mean_squares.setdefault(layer, []).append(float(np.square(values).mean()))
+            with np.errstate(over="ignore"):  # of values that fit no format anyway
+                mean_square = float(np.square(values).mean())
+            self.mean_squares.setdefault(layer, []).append(mean_square)
 
     @property
     def least_mean_square(self) -> float:

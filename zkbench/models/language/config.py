@@ -73,6 +73,8 @@ class LanguageModelConfig:
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
                 raise UnusableInput(f"{name} is {value!r}; it must be positive and finite")
+        if self.is_llama and self.rope_theta < 1:
+            raise UnusableInput(f"rope_theta is {self.rope_theta!r}; it must be 1 or more")
 
     def _check_heads(self) -> None:
         if self.heads % self.kv_heads:

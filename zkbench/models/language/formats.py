@@ -20,7 +20,6 @@ MAX_SHIFT = 16
 NORM_BITS = 15  # |x| <= sqrt(ss): with 15 fraction bits x / sqrt(ss) always fits
 NORM_SHIFT = 16
 INVERSE_BITS = NORM_BITS + NORM_SHIFT  # A
-ROTARY_BITS = 14  # cosines and sines lie in [-1, 1]
 MASK = 1 << 15  # what t gains where j > i
 TABLE_SIZE = 1 << 16
 
@@ -148,6 +147,9 @@ class LanguageFormats:
             raise UnusableInput(
                 "the number formats of the embedding do not fit the residual stream"
             )
+        first = self.layers[0]["y"]  # without leading norms: embedding and positions as they are
+        if not config.norm_first and not first == self.embedding == self.positions:
+            raise UnusableInput("the number formats of the embedding do not fit the first layer")
 
     def _fits(self, config: LanguageModelConfig, bits: Mapping[str, int]) -> bool:
         """Whether the products' fraction bits are what their rescaling takes and leaves."""

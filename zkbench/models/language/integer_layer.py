@@ -21,7 +21,6 @@ from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.integer_attention import attend
 from zkbench.models.language.integer_operators import (
     Int16s,
-    Int32s,
     Int64s,
     NormTrace,
     accumulate,
@@ -32,7 +31,7 @@ from zkbench.models.language.integer_operators import (
     rescaled,
     rotate_heads,
 )
-from zkbench.models.language.tables import look_up
+from zkbench.models.language.tables import Tables, look_up
 
 LayerTensors = dict[str, NDArray[Any]]
 
@@ -43,19 +42,6 @@ class IntegerLayer:
 
     matrices: Mapping[str, Int16s]
     biases: Mapping[str, Int64s]
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """What all layers look up: EXP, the activation function (None for ReLU), cosines and sines.
-
-    cos, sin: S x d/2, None for OPT.
-    """
-
-    exponentials: Int32s
-    activation: Int16s | None
-    cos: Int16s | None
-    sin: Int16s | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,6 @@ from zkbench.models.language.integer_layer import (
     IntegerLayer,
     LayerContext,
     LayerTensors,
-    Tables,
     forward_layer,
 )
 from zkbench.models.language.integer_operators import (
@@ -38,7 +37,7 @@ from zkbench.models.language.integer_tensors import (
     described_tensors,
     has_bias,
 )
-from zkbench.models.language.tables import activation_table, exponential_table, rotary_tables
+from zkbench.models.language.tables import Tables
 from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
 from zkbench.models.mapped_tensors import MappedTensors, streamed
 
@@ -62,7 +61,6 @@ class IntegerLanguageModel:
         self.config = config
         self.formats = formats
         self._tensors = tensors
-        self._exponentials = exponential_table(formats.score_bits, formats.row_bits)
 
     def tensor(self, name: str) -> NDArray[Any]:
         """A weight by its name in `described_tensors`."""
@@ -84,12 +82,7 @@ class IntegerLanguageModel:
 
     def tables(self, positions: int) -> Tables:
         """What all layers look up, for that many positions."""
-        activation = None
-        if self.config.activation != "relu":
-            frac_bits = self.formats.layers[0]["g" if self.config.is_llama else "f"]
-            activation = activation_table(self.config.activation, frac_bits)
-        cos, sin = rotary_tables(self.config, positions) if self.config.is_llama else (None, None)
-        return Tables(self._exponentials, activation, cos, sin)
+        return Tables.of(self.config, self.formats, positions)
 
     def forward(
         self, tokens: ArrayLike, positions: ArrayLike | None = None, block: int | None = None

@@ -14,9 +14,9 @@ from zkbench.models.language.formats import (
     INVERSE_BITS,
     NORM_SHIFT,
     RESIDUAL_BITS,
-    ROTARY_BITS,
     VALUE_BITS,
 )
+from zkbench.protocols.rotary_tables import ROTARY_BITS
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 

@@ -98,10 +98,11 @@ def float_step(
     """One step on a batch; raises `UnusableInput` where training has diverged."""
     with np.errstate(over="ignore", invalid="ignore"):
         inputs, outputs = _forward(state, x)
-        if not np.isfinite(outputs[-1]).all():
-            raise UnusableInput("training diverges in floating point; use a smaller rate")
         errors = _backward(state, outputs, loss_error(rule.loss, outputs[-1], targets))
-        return FloatTrace(inputs, outputs, errors), _updated(rule, state, inputs, errors)
+        after = _updated(rule, state, inputs, errors)
+    if not all(np.isfinite(values).all() for values in (outputs[-1], *after.updates)):
+        raise UnusableInput("training diverges in floating point; use a smaller rate")
+    return FloatTrace(inputs, outputs, errors), after
 
 
 def float_outputs(state: FloatState, x: Floats) -> Floats:

@@ -1,0 +1,72 @@
+"""Provers that any program's proof can be tried with: they do not mind values out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from zkbench.protocols.logup_star import LogupStar
+from zkbench.protocols.program import Program, TableLookup
+from zkbench.protocols.tlookup import Lookup
+
+
+class Relay:
+    """A prover's transcript that lets ``lie`` change, in place, what is sent under ``label``."""
+
+    def __init__(self, transcript: Any, label: str, lie: Callable[[list[Any]], None]) -> None:
+        self._transcript, self._label, self._lie = transcript, label, lie
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transcript, name)
+
+    def send(self, label: str, elements: list[Any]) -> None:
+        if label == self._label:
+            self._lie(elements)
+        self._transcript.send(label, elements)
+
+
+class BoldLogupStar(LogupStar):
+    """An index that points nowhere is pushed to the table's last entry; the honest one would crash."""
+
+    def _push(self, target: Any, indices: Sequence[Any], weights: Sequence[Any]) -> Any:
+        last, offset = self.table_size - 1, self.table.offset
+        inside = [
+            np.where((i >= -offset) & (i <= last - offset), i, last - offset) for i in indices
+        ]
+        return super()._push(target, inside, weights)
+
+
+class BoldLookup(TableLookup):
+    def protocol(self, field: Any, *bits: float) -> LogupStar:
+        return BoldLogupStar(**vars(super().protocol(field, *bits)))
+
+
+class BoldProgram(Program):
+    """Counts what is in range, and commits to the rest in wider integers."""
+
+    @classmethod
+    def of(cls, honest: Program, **changes: Any) -> BoldProgram:
+        parts = {one.name: getattr(honest, one.name) for one in fields(Program)}
+        bold = tuple(BoldLookup(**vars(lookup)) for lookup in honest.lookups)
+        return cls(**{**parts, "lookups": bold, **changes})
+
+    def _counts(self, target: Any, lookers: Sequence[Sequence[Any]]) -> list[np.ndarray]:
+        pairs = zip(self.checks.lookups, lookers, strict=True)
+        return [counts_in_range(*pair) for pair in pairs]
+
+    def _signed(self, target: Any, array: Any) -> Any:
+        if array.dtype == np.uint16:
+            return super()._signed(target, array)
+        return array.astype(np.int64) - (1 << 15)
+
+
+def counts_in_range(lookup: Lookup, lookers: Sequence[np.ndarray]) -> np.ndarray:
+    shifted = [
+        values.reshape(-1).astype(np.int64) + lookup.offset(k) for k, values in enumerate(lookers)
+    ]
+    values = np.concatenate(shifted)
+    inside = values[(values >= 0) & (values < lookup.size)]
+    return np.bincount(inside, minlength=lookup.size).astype(np.uint64)

@@ -1,0 +1,75 @@
+"""A language model where a prover works with it: what the command line and the benchmark both do.
+
+Its weights lie on the target, or, where they would leave too little of a GPU, on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zkbench.commitments.interleaved import ProverData
+from zkbench.commitments.schemes import Scheme
+from zkbench.kernels.launch import Array, Target
+from zkbench.models.language.config import LanguageModelConfig
+from zkbench.models.language.integer_model import IntegerLanguageModel
+from zkbench.models.language.trace import LanguageTrace
+from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
+from zkbench.protocols.language_inference import (
+    LanguageInference,
+    committed_integers,
+    model_shapes,
+)
+from zkbench.protocols.language_witness import (
+    StackedModel,
+    WitnessTensors,
+    model_arrays,
+    model_tensors,
+)
+
+WEIGHT_BYTES = 2  # of a committed integer
+
+
+def stays_on_host(config: LanguageModelConfig, target: Target) -> bool:
+    """Whether a model's weights do."""
+    return weights_stay_on_host(target, WEIGHT_BYTES * committed_integers(config))
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedModel:
+    """``model`` as it is on the host; ``stacked``: the same from the stacks in ``arrays``.
+
+    arrays: what is committed, where the model computes, or all of it on the host.
+    """
+
+    model: IntegerLanguageModel
+    stacked: StackedModel
+    arrays: Mapping[str, Any]
+    on_host: bool
+
+    @classmethod
+    def of(cls, model: IntegerLanguageModel, target: Target) -> PlacedModel:
+        """Reads or draws all weights."""
+        place, on_host = place_on(target), stays_on_host(model.config, target)
+        arrays = model_arrays(model, np.asarray if on_host else place)
+        if on_host:
+            pin(target, arrays)
+        fit_workspace(target)
+        return cls(model, StackedModel(model, arrays, place), arrays, on_host)
+
+    def commit(self, target: Target, scheme: Scheme) -> tuple[ProverData, dict[str, Array]]:
+        """(the prover's side of a commitment to the weights, all tensors of the model for a program)."""
+        tensors = model_tensors(target, scheme.field, self.arrays, self.on_host)
+        shapes = model_shapes(self.model.config)
+        return scheme.commit(target, {name: tensors[name] for name in shapes}, shapes), tensors
+
+    def witness(
+        self, inference: LanguageInference, trace: LanguageTrace, target: Target
+    ) -> dict[str, Array]:
+        """The tensors of one forward pass for a program."""
+        tensors = WitnessTensors(inference, self.arrays, trace).to_target(target)
+        fit_workspace(target)
+        return tensors
