@@ -138,7 +138,8 @@ def test_the_values_that_are_committed_and_looked_up_are_counted() -> None:
     pushed = 2 * 2 * table  # of ReLU and of its sign, in two columns
     assert extra["committed_values"] == witness + table + pushed
     checked = 2 * witness - steps * hidden  # with remainders; hidden y are ReLU's indices
-    checked += steps * batch * (4 + 3) + 2 * (weights + biases)  # samples, limbs of the first state
+    checked += steps * batch * (4 + 3)  # samples
+    checked += 2 * 2 * (weights + biases)  # limbs of the first state and of the last
     assert extra["range_checks"] == checked
     assert extra["table_lookups"] == 2 * steps * hidden
 
