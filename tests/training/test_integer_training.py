@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
-from python_int_training import OutOfRangeError, python_int_step
+from python_int_training import OutOfRangeError, python_int_step, softmax_indices
 from training_case import (
     FORMATS,
     as_lists,
@@ -27,7 +27,8 @@ from zkbench.models.training.integer_training import (
     integer_outputs,
     train_step,
 )
-from zkbench.models.training.rule import LOSSES, TrainingFormats
+from zkbench.models.training.rule import LOSSES, TrainingFormats, TrainingRule
+from zkbench.protocols.tables import Exp
 from zkbench.quant.formats import QuantisationError
 
 
@@ -194,18 +195,102 @@ def test_weights_beyond_32_bits(biases, updates, name):
         train_step(rule, state, zeros, zeros)
 
 
+def lone_layer(biases, loss="cross-entropy", output=11):
+    """A rule and a state whose outputs are half the biases, and a batch of one row of zeros."""
+    formats = TrainingFormats(activation=0, output=output, error=0, weight=output + 1)
+    dims = (1, len(biases))
+    rate = (1, formats.weight)
+    rule = small_rule(dims=dims, loss=loss, formats=formats, batch=1, rate=rate, momentum=0)
+    state = _filled(random_state(rule), weights=0)
+    state = replace(state, biases=(np.array(biases, np.int32),))
+    return rule, state, np.zeros((1, 1), np.int16), np.zeros((1, len(biases)), np.int16)
+
+
+@pytest.mark.parametrize(
+    ("bias", "output"),
+    [(65534, 32767), (65535, None), (-65537, -32768), (-65538, None)],
+)
+def test_16_bits_to_the_last_value(bias, output):
+    arguments = lone_layer([bias], loss="square")
+    if output is None:
+        message = (
+            "^output of layer 0 reaches -?327.. and exceeds 16 bits; use fewer fraction bits of"
+        )
+        with pytest.raises(QuantisationError, match=message):
+            train_step(*arguments)
+    else:
+        assert train_step(*arguments)[0].quotients[0].tolist() == [[output]]
+
+
 def test_the_softmax_spread_beyond_16_bits():
-    formats = replace(FORMATS, activation=4, output=2, weight=18)
-    rule = small_rule(dims=(1, 2), formats=formats, batch=1, rate=(1, 8), momentum=0)
-    state = random_state(rule, log_weight=0)
-    state = replace(state, biases=(np.zeros(2, np.int32),))
-    weights = (np.array([[2**31 - 1, -(2**31)]], np.int32),)
-    x, targets = np.array([[15]], np.int16), np.zeros((1, 2), np.int16)
-    with pytest.raises(QuantisationError, match="output of layer 0 reaches"):
-        train_step(rule, replace(state, weights=weights), x * 100, targets)
-    trace, _ = train_step(rule, replace(state, weights=weights), x, targets)
-    assert trace.indices[0, 0] == 0
-    assert trace.indices[0, 1] > 2**14
+    """Two largest outputs move the shift log(2) 2^11 above them."""
+    trace, _ = train_step(*lone_layer([65534, -65536]))
+    assert trace.indices.tolist() == [[0, 65535]]
+    table = Exp(log_delta=11, log_scale=14).values.tolist()
+    assert softmax_indices([32767, 32767, -32768], table) == [1419, 1419, 66954]
+    message = "^spread of the softmax's inputs reaches 66954 and exceeds 16 bits; use fewer frac"
+    with pytest.raises(QuantisationError, match=message):
+        train_step(*lone_layer([65534, 65534, -65536]))
+
+
+@given(st.lists(st.integers(-3000, 3000), min_size=1, max_size=300), st.integers(1, 11))
+def test_every_row_sum_is_within_the_tolerance(biases, output):
+    rule, *arguments = lone_layer(biases, output=output)
+    trace, _ = train_step(rule, *arguments)
+    table = Exp(log_delta=output, log_scale=14).values
+    total = int(table[trace.indices[0]].sum())
+    assert trace.row_sums.tolist() == [total - 2**14 + rule.tolerance]
+    assert abs(total - 2**14) < rule.tolerance
+
+
+def test_a_row_sum_beyond_the_tolerance(monkeypatch):
+    """The rule's tolerance is never missed; a smaller one is."""
+    monkeypatch.setattr(TrainingRule, "tolerance", 1)
+    with pytest.raises(QuantisationError, match="^slack of a softmax's row sum reaches -?\\d+ and"):
+        train_step(*lone_layer([10, 20, 31], output=4))
+
+
+def odd_weights(count):
+    """Between 2^30 and 2^31: int32."""
+    return 2 * np.random.default_rng(0).integers(2**29, 2**30, count, dtype=np.int32) + 1
+
+
+def test_products_forward_through_wide_layers_are_exact():
+    """Terms of 2^46 that cancel but for one weight."""
+    width, formats = 16384, TrainingFormats(activation=0, output=0, error=0, weight=16)
+    rule = small_rule(
+        dims=(width, 1), loss="square", formats=formats, batch=1, rate=(1, 30), momentum=0
+    )
+    weight = odd_weights(width // 2)
+    state = _filled(random_state(rule), biases=0)
+    state = replace(state, weights=(np.concatenate([weight, weight[::-1]])[:, None],))
+    x = np.repeat([32767, -32767], width // 2).astype(np.int16)[None]
+    x[0, 5] -= 1
+    y, remainder = divmod(-int(weight[5]) + 2**15, 2**16)
+    trace, _ = train_step(rule, state, x, np.array([[y]], np.int16))
+    assert (trace.quotients[0].tolist(), trace.y_remainders[0].tolist()) == ([[y]], [[remainder]])
+
+
+def test_products_backward_through_wide_layers_are_exact():
+    """Terms of 2^47 that cancel: only sums within 2^53 are exact in float64."""
+    width, formats = 8192, TrainingFormats(activation=0, output=0, error=0, weight=16)
+    rule = small_rule(
+        dims=(1, 1, width), loss="square", formats=formats, batch=1, rate=(1, 30), momentum=0
+    )
+    signs = np.repeat([1, -1], width // 2)
+    weight = odd_weights(width // 2)
+    state = _filled(random_state(rule), weights=0, biases=0)
+    biases = np.where(signs > 0, 32767 << 16, -(32768 << 16)).astype(np.int32)
+    state = replace(
+        state,
+        weights=(state.weights[0], np.concatenate([weight, weight[::-1]])[None]),
+        biases=(state.biases[0], biases),
+    )
+    targets = np.where(signs > 0, -32768, 32767).astype(np.int16)[None]
+    targets[0, 5] += 1
+    trace, _ = train_step(rule, state, np.zeros((1, 1), np.int16), targets)
+    assert set(np.abs(trace.errors[1][0]).tolist()) == {65535, 65534}
+    assert trace.products[0].tolist() == [[-int(weight[5])]]
 
 
 @pytest.mark.parametrize(
