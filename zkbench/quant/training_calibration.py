@@ -38,6 +38,9 @@ from zkbench.quant.formats import FixedPoint, QuantisationError, is_integer, lar
 from zkbench.quant.report import largest_magnitude
 from zkbench.quant.training_ranges import Spread, TrainingRanges, measure_training
 
+# Where formats allow: a remainder is looked up in a table of 2^shift entries, and beyond some 2^20 that
+# is much of what a short run's proof costs.
+LIGHT_SHIFT = 20
 CALIBRATION_STEPS = 512  # at most
 _CHUNK = 4096  # rows that are quantised at once
 
@@ -155,8 +158,12 @@ class _Choice:
 
     def rule(self) -> TrainingRule:
         axes = self._axes()
-        disturbance = np.where(self._is_allowed(*axes), self._disturbance(*axes), np.inf)
-        if not np.isfinite(disturbance).any():
+        for most in (LIGHT_SHIFT, MAX_SHIFT):
+            allowed = self._is_allowed(most, *axes)
+            disturbance = np.where(allowed, self._disturbance(*axes), np.inf)
+            if np.isfinite(disturbance).any():
+                break
+        else:
             raise UnusableInput(self._why_none())
         at = np.unravel_index(int(disturbance.argmin()), disturbance.shape)
         chosen = [int(axis.ravel()[index]) for axis, index in zip(axes, at, strict=True)]
@@ -202,9 +209,9 @@ class _Choice:
         return shifts
 
     def _is_allowed(
-        self, activation: Ints, output: Ints, error: Ints, weight: Ints, k: Ints
+        self, most: int, activation: Ints, output: Ints, error: Ints, weight: Ints, k: Ints
     ) -> Any:
-        """Whether all shifts are such as TrainingRule takes them."""
+        """Whether all shifts are such as TrainingRule takes them, and at most ``most``."""
         is_square, is_deep = self.learning.loss == "square", len(self.dims) > 2
         last = output if is_square else np.int64(PROBABILITY_BITS)
         updates = [activation + last + k - weight]
@@ -215,7 +222,7 @@ class _Choice:
         least = MOMENTUM_BITS if self._momentum else 1
         allowed: Any = True
         for shift, low in [(s, 1) for s in shifts] + [(s, least) for s in updates]:
-            allowed = allowed & (shift >= low) & (shift <= MAX_SHIFT)
+            allowed = allowed & (shift >= low) & (shift <= most)
         return allowed
 
     def _disturbance(
