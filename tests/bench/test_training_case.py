@@ -29,7 +29,7 @@ from zkbench.models.training.integer_training import TrainingState, train_step
 from zkbench.models.training.training_data import random_data
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
 from zkbench.security import MINIMUM_BITS
-from zkbench.training import commit_data, commit_state
+from zkbench.training_run import commit_data, commit_state
 
 STACKED = {
     "depth": 2,

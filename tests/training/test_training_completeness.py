@@ -31,9 +31,7 @@ from zkbench.kernels.launch import CpuTarget
 from zkbench.models.training.integer_training import train_step
 from zkbench.models.training.training_state import TrainingState
 from zkbench.protocols.training_witness import SegmentTensors, state_arrays
-from zkbench.training import (
-    commit_state,
-)
+from zkbench.training_run import commit_state
 from zkbench.training_statement import TrainingCommitment, TrainingStatement
 
 

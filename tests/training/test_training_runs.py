@@ -18,18 +18,13 @@ from training_run import (
     small_run_rule,
 )
 
-from zkbench import training
+from zkbench import training, training_run
 from zkbench.errors import UnusableInput
 from zkbench.models.tensor_files import safetensors_bytes
 from zkbench.models.training.rule import MAX_STEPS
 from zkbench.proof import ProofRejected
-from zkbench.training import (
-    finish_run,
-    fitting_segment,
-    load_run,
-    prove_training,
-    verify_training,
-)
+from zkbench.training import prove_training, verify_training
+from zkbench.training_run import finish_run, fitting_segment, load_run
 from zkbench.training_statement import TrainingCommitment
 
 
@@ -58,7 +53,7 @@ def test_a_finished_run_is_not_trained_again(
     case: RunCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = case.copied(tmp_path / "run")
-    monkeypatch.setattr(training, "train_step", None)
+    monkeypatch.setattr(training_run, "train_step", None)
     assert finish_run(begin(run.folder)) == case.public
 
 
@@ -87,7 +82,7 @@ def test_the_folder_of_another_run(case: RunCase, options: dict[str, int]) -> No
 
 def test_the_segments_of_a_run_are_its_own(case: RunCase, monkeypatch: pytest.MonkeyPatch) -> None:
     """What memory would take now does not matter to a run that is there."""
-    monkeypatch.setattr(training, "fitting_segment", lambda *_: 1)
+    monkeypatch.setattr(training_run, "fitting_segment", lambda *_: 1)
     assert begin(case.run.folder, segment=None).plan.segment == SEGMENT
 
 
@@ -101,7 +96,7 @@ def test_a_run_with_momentum_starts_from_rest(case: RunCase, tmp_path: Path) -> 
     assert all(update.any() for update in first.updates)
     data = case.run.inputs, case.run.targets
     with pytest.raises(UnusableInput, match="starts from rest; set them to zero"):
-        training.start_run(tmp_path / "run", case.public.rule, first, *data, 7, 5, TARGET)
+        training_run.start_run(tmp_path / "run", case.public.rule, first, *data, 7, 5, TARGET)
     assert not (tmp_path / "run").exists()
 
 
@@ -184,7 +179,7 @@ def test_data_changed_between_segments(case: RunCase, tmp_path: Path) -> None:
     run = case.copied(tmp_path / "run")
     proof_file(run.folder, 2).unlink()
     changed = {"inputs": np.asarray(run.inputs), "targets": np.roll(run.targets, 1, axis=0)}
-    path = run.folder / training.DATA_FILE
+    path = run.folder / training_run.DATA_FILE
     path.write_bytes(safetensors_bytes(changed))
     with pytest.raises(UnusableInput, match="data.safetensors is not the data that the run"):
         prove_training(load_run(run.folder, TARGET), case.public, minimum_bits=FEW_BITS)
@@ -193,7 +188,7 @@ def test_data_changed_between_segments(case: RunCase, tmp_path: Path) -> None:
 # Provers that do not look.
 
 
-def reason(run: training.TrainingRun, public: TrainingCommitment) -> str:
+def reason(run: training_run.TrainingRun, public: TrainingCommitment) -> str:
     """Why what this prover offers is rejected."""
     proof, statement = prove_training(run, public, minimum_bits=FEW_BITS)
     with pytest.raises(ProofRejected) as rejected:

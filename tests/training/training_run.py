@@ -16,14 +16,8 @@ from zkbench import training as zkbench_training
 from zkbench.models.training.rule import TrainingRule
 from zkbench.models.training.training_state import TrainingState
 from zkbench.proof import Proof, ProofRejected
-from zkbench.training import (
-    TrainingRun,
-    finish_run,
-    load_run,
-    prove_training,
-    start_run,
-    verify_training,
-)
+from zkbench.training import prove_training, verify_training
+from zkbench.training_run import TrainingRun, finish_run, load_run, start_run
 from zkbench.training_statement import TrainingCommitment, TrainingStatement
 
 OTHER_PARAMETERS = "the proof was made with other parameters"

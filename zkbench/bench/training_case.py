@@ -46,15 +46,8 @@ from zkbench.placement import fit_workspace, place_on
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
 from zkbench.protocols.training_witness import SegmentTensors
 from zkbench.security import total_bits
-from zkbench.training import (
-    RunPlan,
-    commit_data,
-    commit_state,
-    prove_committed,
-    scheme_for,
-    state_tensors,
-    verify_training,
-)
+from zkbench.training import prove_committed, verify_training
+from zkbench.training_run import RunPlan, commit_data, commit_state, scheme_for, state_tensors
 from zkbench.training_statement import Plan, Roots, TrainingCommitment, TrainingStatement
 
 VARIANTS = ("stacked", "sequential")

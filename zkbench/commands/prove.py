@@ -126,7 +126,8 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
 def _prove_training(args: argparse.Namespace) -> int:
     from zkbench.kernels.launch import target
     from zkbench.progress import ReportingTimer, progress
-    from zkbench.training import finished_run, prove_training
+    from zkbench.training import prove_training
+    from zkbench.training_run import finished_run
 
     refuse(args, ("input", "prompt", "tokens", "positions"), f"the training run {args.training}")
     with progress("proving") as note:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from zkbench.files import check_writable
     from zkbench.kernels.launch import target
     from zkbench.progress import progress
-    from zkbench.training import finish_run
+    from zkbench.training_run import finish_run
 
     _check(args)
     if args.compare:
@@ -140,7 +140,7 @@ def _model(args: argparse.Namespace) -> Any:
 def _start(args: argparse.Namespace, model: Any, data: Any, rule: Any, where: Any) -> Any:
     from zkbench.models.training.training_state import TrainingState
     from zkbench.quant.training_calibration import quantise_data
-    from zkbench.training import start_run
+    from zkbench.training_run import start_run
 
     inputs, targets = quantise_data(rule, data.x, data.labels)
     return start_run(
