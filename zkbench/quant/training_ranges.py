@@ -17,7 +17,6 @@ from zkbench.models.training.float_training import (
     LearningRule,
     float_step,
 )
-from zkbench.quant.report import largest_magnitude
 
 Floats = NDArray[np.float64]
 
@@ -32,9 +31,9 @@ class Spread:
     def see(self, layers: FloatLayers) -> None:
         """One step's values, a tuple over the layers."""
         for layer, values in enumerate(layers):
-            self.largest = max(self.largest, largest_magnitude(values))
+            self.largest = max(self.largest, float(values.max()), -float(values.min()))
             with np.errstate(over="ignore"):  # of values that fit no format anyway
-                mean_square = float(np.square(values).mean())
+                mean_square = float(np.vdot(values, values)) / values.size
             self.mean_squares.setdefault(layer, []).append(mean_square)
 
     @property
@@ -46,7 +45,7 @@ class Spread:
 @dataclass
 class TrainingRanges:
     """Inputs x_l, hidden y_l, outputs y_{L-1}, errors e_l but the last, the last, updates of weights
-    and of biases, and these themselves."""
+    and of biases, all in every step; weights and biases before the first and after the last."""
 
     inputs: Spread = field(default_factory=Spread)
     activations: Spread = field(default_factory=Spread)
@@ -66,7 +65,6 @@ class TrainingRanges:
         self.last_error.see(trace.errors[-1:])
         self.updates.see(after.updates)
         self.bias_updates.see(after.bias_updates)
-        self.weights.see((*after.weights, *after.biases))
 
 
 def measure_training(
@@ -81,4 +79,5 @@ def measure_training(
     for rows in batch_rows(seed, len(x), rule.batch, 0, steps):
         trace, state = float_step(rule, state, x[rows].astype(np.float64), targets[rows])
         ranges.see(trace, state)
+    ranges.weights.see((*state.weights, *state.biases))
     return ranges

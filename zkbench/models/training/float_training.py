@@ -6,7 +6,7 @@ it; the rate is for the sum over a batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -100,7 +100,8 @@ def float_step(
         inputs, outputs = _forward(state, x)
         errors = _backward(state, outputs, loss_error(rule.loss, outputs[-1], targets))
         after = _updated(rule, state, inputs, errors)
-    if not all(np.isfinite(values).all() for values in (outputs[-1], *after.updates)):
+        sums = [values.sum() for values in (outputs[-1], *after.updates)]
+    if not np.isfinite(sums).all():
         raise UnusableInput("training diverges in floating point; use a smaller rate")
     return FloatTrace(inputs, outputs, errors), after
 
@@ -148,17 +149,26 @@ def _backward(state: FloatState, outputs: FloatLayers, last: Floats) -> FloatLay
 def _updated(
     rule: LearningRule, state: FloatState, inputs: FloatLayers, errors: FloatLayers
 ) -> FloatState:
-    updates = tuple(
-        rule.rate * (x.T @ error) + rule.momentum * before
-        for x, error, before in zip(inputs, errors, state.updates, strict=True)
-    )
-    bias_updates = tuple(
-        rule.rate * error.sum(axis=0) + rule.momentum * before
-        for error, before in zip(errors, state.bias_updates, strict=True)
-    )
+    gradients = (x.T @ error for x, error in zip(inputs, errors, strict=True))
+    updates = _with_momentum(rule, gradients, state.updates)
+    sums = (error.sum(axis=0) for error in errors)
+    bias_updates = _with_momentum(rule, sums, state.bias_updates)
     return FloatState(
         tuple(w - u for w, u in zip(state.weights, updates, strict=True)),
         tuple(b - v for b, v in zip(state.biases, bias_updates, strict=True)),
         updates,
         bias_updates,
     )
+
+
+def _with_momentum(
+    rule: LearningRule, gradients: Iterable[Floats], before: FloatLayers
+) -> FloatLayers:
+    """The updates of weights or biases, in the place of their gradients."""
+    updates = []
+    for gradient, update in zip(gradients, before, strict=True):
+        gradient *= rule.rate
+        if rule.momentum:
+            gradient += rule.momentum * update
+        updates.append(gradient)
+    return tuple(updates)
