@@ -26,6 +26,7 @@ from zkbench.models.training.rule import (
     MAX_RATE_SHIFT,
     MAX_SHIFT,
     MAX_SOFTMAX_BITS,
+    MIN_SOFTMAX_BITS,
     MOMENTUM_BITS,
     PROBABILITY_BITS,
     VALUE_BITS,
@@ -38,9 +39,9 @@ from zkbench.quant.formats import FixedPoint, QuantisationError, is_integer, lar
 from zkbench.quant.report import largest_magnitude
 from zkbench.quant.training_ranges import Spread, TrainingRanges, measure_training
 
-# Where formats allow: a remainder is looked up in a table of 2^shift entries, and beyond some 2^20 that
-# is much of what a short run's proof costs.
-LIGHT_SHIFT = 20
+# A remainder is looked up in a table of 2^shift entries, and beyond some 2^20 that is much of what a
+# short run's proof costs: such shifts are taken only where others would disturb by more than this.
+LIGHT_SHIFT, LIGHT_DISTURBANCE = 20, 1e-3
 CALIBRATION_STEPS = 512  # at most
 _CHUNK = 4096  # rows that are quantised at once
 
@@ -158,13 +159,13 @@ class _Choice:
 
     def rule(self) -> TrainingRule:
         axes = self._axes()
-        for most in (LIGHT_SHIFT, MAX_SHIFT):
-            allowed = self._is_allowed(most, *axes)
-            disturbance = np.where(allowed, self._disturbance(*axes), np.inf)
-            if np.isfinite(disturbance).any():
-                break
-        else:
+        light, any_shift = (
+            np.where(self._is_allowed(most, *axes), self._disturbance(*axes), np.inf)
+            for most in (LIGHT_SHIFT, MAX_SHIFT)
+        )
+        if not np.isfinite(any_shift).any():
             raise UnusableInput(self._why_none())
+        disturbance = light if light.min() <= LIGHT_DISTURBANCE else any_shift
         at = np.unravel_index(int(disturbance.argmin()), disturbance.shape)
         chosen = [int(axis.ravel()[index]) for axis, index in zip(axes, at, strict=True)]
         *formats, k = chosen
@@ -184,7 +185,7 @@ class _Choice:
 
     def _axes(self) -> tuple[Ints, ...]:
         """Fraction bits of activations, outputs, errors, weights, and k: an open mesh, finest first."""
-        least = {"output": 1} if self.learning.loss == "cross-entropy" else {}
+        least = {"output": MIN_SOFTMAX_BITS} if self.learning.loss == "cross-entropy" else {}
         formats = [
             np.arange(finest, least.get(name, 0) - 1, -1)
             for name, finest in vars(self.finest).items()

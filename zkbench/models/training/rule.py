@@ -44,6 +44,8 @@ MAX_SHIFT = 24  # a remainder is looked up in a table of 2^shift entries
 PROBABILITY_BITS = 14
 MOMENTUM_BITS = 12
 MAX_FRACTION_BITS = 40
+MIN_SOFTMAX_BITS = 4  # coarser outputs leave a row's sum further from one than MAX_TOLERANCE
+MAX_TOLERANCE = 1 << 11  # an eighth: beyond it a prover would choose probabilities, not round them
 MAX_SOFTMAX_BITS = 11  # EXP reaches zero within its 2^15 steps
 MAX_STEPS = 1 << 14  # of a segment: |W| stays below 2^32 whatever the updates are
 MAX_RATE_NUMERATOR = 255
@@ -132,10 +134,16 @@ class TrainingRule:
                 raise UnusableInput(
                     f"{bits} fraction bits of {name}s are not within 0 to {MAX_FRACTION_BITS}"
                 )
-        if self.loss == "cross-entropy" and not 1 <= self.formats.output <= MAX_SOFTMAX_BITS:
+        few, many = MIN_SOFTMAX_BITS, MAX_SOFTMAX_BITS
+        if self.loss == "cross-entropy" and not few <= self.formats.output <= many:
             raise UnusableInput(
-                f"outputs under cross-entropy have 1 to {MAX_SOFTMAX_BITS} fraction bits, not"
+                f"outputs under cross-entropy have {few} to {many} fraction bits, not"
                 f" {self.formats.output}"
+            )
+        if self.tolerance > MAX_TOLERANCE:
+            raise UnusableInput(
+                f"rows of a softmax could be off by {self.tolerance} of {1 << PROBABILITY_BITS};"
+                " use more fraction bits of outputs, or fewer classes"
             )
 
     def _check_shifts(self, layer: int) -> None:
