@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,21 @@ def test_a_segment_on_other_data(
 def test_more_soundness_than_there_is(case: RunCase) -> None:
     with pytest.raises(UnusableInput, match="bits of soundness, below 100"):
         prove_training(case.run, case.public)
+
+
+PLANS = {"segment": (0, "2", 2.0, True), "steps": (0, None), "stacked": (1,), "data": (7,)}
+PLANS |= {"samples": (-1, 3), "scheme": (None, {}), "rule": ({}, [])}
+
+
+@pytest.mark.parametrize("key", [*PLANS, "version", "more"])
+def test_a_damaged_plan(case: RunCase, tmp_path: Path, key: str) -> None:
+    run = case.copied(tmp_path / "run")
+    path = run.folder / training.RUN_FILE
+    plan = json.loads(path.read_text())
+    for value in PLANS.get(key, (2,)):
+        path.write_text(json.dumps({**plan, key: value}))
+        with pytest.raises(UnusableInput):
+            load_run(run.folder, TARGET)
 
 
 def test_a_folder_that_is_no_runs(tmp_path: Path) -> None:

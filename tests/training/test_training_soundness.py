@@ -11,7 +11,9 @@ import pytest
 from bold_provers import BoldProgram
 from training_proof import (
     KINDS,
+    SAMPLES,
     SCHEME,
+    SEED,
     Case,
     case_of,
     forge,
@@ -19,9 +21,12 @@ from training_proof import (
     rule_of,
 )
 
+from zkbench.commitments.schemes import strengthened
 from zkbench.errors import UnusableInput
 from zkbench.models.training.rule import MAX_STEPS
 from zkbench.protocols.training import TrainingSegment
+from zkbench.security import total_bits
+from zkbench.training_statement import Plan, Roots, TrainingCommitment, TrainingStatement
 from zkbench.transcript import VerifierTranscript
 
 
@@ -188,6 +193,31 @@ def test_every_lookup_and_commitment_has_its_terms(case: Case) -> None:
     for name in ("data", "first", "last", "witness", "counts", "relu", "signs"):
         assert any(name in term for term in names), name
     assert len(names) > own + 2 + 5 * len(program.lookups)
+
+
+def plan_of(segments: int) -> Plan:
+    """One step in each."""
+    rule, roots = rule_of(*KINDS[0]), Roots(*3 * ("00" * 32,))
+    public = TrainingCommitment(strengthened(SCHEME, 20), rule, SAMPLES, True, roots)
+    return Plan(public, TrainingStatement.of(public, SEED, segments), 1)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 5])
+def test_the_errors_of_all_segments_are_summed(segments: int) -> None:
+    plan = plan_of(segments)
+    each = [plan.program(k).program.soundness_terms() for k in range(segments)]
+    together = total_bits([term for terms in each for term in terms])
+    assert total_bits(plan.soundness_terms()) == pytest.approx(together)
+
+
+def test_lookups_are_as_sound_as_many_segments_need() -> None:
+    plan = plan_of(1 << 20)
+    for index in (0, 1, (1 << 20) - 1):
+        terms = plan.program(index).program.soundness_terms()
+        names = ("lookup challenge", "logUp* challenge")
+        bits = [term.bits for term in terms if term.name in names]
+        assert len(bits) == 4
+        assert min(bits) >= 123
 
 
 # Bounds that the integers' equations rest on.
