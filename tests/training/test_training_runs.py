@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_proof import SAMPLES, TARGET, WRONG_ROOT, rule_of
+from training_proof import SAMPLES, SCHEME, TARGET, WRONG_OPENING, WRONG_ROOT, rule_of
 from training_run import (
     FEW_BITS,
     SEGMENT,
@@ -233,6 +233,24 @@ def test_a_segment_on_other_data(
     proof_file(run.folder, 2).unlink()
     run.targets[:] = np.roll(run.targets, 1, axis=0)
     assert reason(run, case.public) == WRONG_ROOT
+
+
+def test_a_run_that_does_not_start_from_rest(
+    case: RunCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first step has a momentum part, of committed updates that no step computed."""
+    monkeypatch.setattr(training, "_require_rest", lambda *_: None)
+    data = case.run.inputs, case.run.targets
+    options = {"segment": SEGMENT, "scheme": SCHEME}
+    first = case.run.state(1)
+    run = training.start_run(tmp_path, case.public.rule, first, *data, 7, 3, TARGET, **options)
+    assert reason(run, finish_run(run)) == WRONG_OPENING
+
+
+def test_the_ends_of_a_run_are_those_of_its_first_and_last_segment(case: RunCase) -> None:
+    programs = [case.run.segments.program(k) for k in range(3)]
+    assert [one.is_first for one in programs] == [True, False, False]
+    assert [one.is_last for one in programs] == [False, False, True]
 
 
 def test_more_soundness_than_there_is(case: RunCase) -> None:

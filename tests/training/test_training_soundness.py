@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram
+from bold_provers import BoldLookup, BoldProgram
 from training_proof import (
     KINDS,
     SAMPLES,
     SCHEME,
     SEED,
+    TARGET,
     Case,
     case_of,
     forge,
@@ -177,6 +178,39 @@ def test_there_may_be_as_many_claims_as_there_are(dims: tuple[int, ...], stacked
     given = [set(shapes) for shapes in case.segment.given_shapes.values()]
     for names in (*given, set(case.segment.witness_shapes)):
         assert sum(n for name, n in claims.items() if name in names) <= most
+
+
+# Weights of indices: logUp* shows the range of those that have one.
+
+
+class Noted(BoldLookup):
+    """Notes the claims on its outputs."""
+
+    def take(self, ledger: Any) -> Any:
+        found = super().take(ledger)
+        self.__dict__["claims"] = found
+        return found
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("dims", [(3, 2, 2, 2, 3), (2, 3, 2, 3, 2, 2), (1, 1, 1)])
+def test_every_index_that_is_looked_up_has_a_weight(dims: tuple[int, ...], stacked: bool) -> None:
+    """ReLU's, its derivative's and EXP's: the joined claims' weights vanish nowhere."""
+    case = make_case(rule_of(*KINDS[0], dims), steps=2, stacked=stacked)
+    honest = case.segment.program
+    noted = [Noted(**vars(lookup)) for lookup in honest.lookups]
+    forge(case, program=lambda one: BoldProgram.of(one, lookups=tuple(noted)))
+    assert [one.name for one in noted] == ["relu", "signs", "exponentials"]
+    gamma = honest.field.element(1234567, 7654321)
+    for lookup in noted:
+        for source, (_, _, shape) in enumerate(lookup.outputs):
+            total, scale = [0] * int(np.prod(shape)), honest.field.element(1)
+            for claim in lookup.__dict__["claims"]:
+                if claim.source == source:
+                    table = honest.field.unpack(claim.weights.table(TARGET, honest.field, shape))
+                    total = [a + scale * b for a, b in zip(total, table, strict=True)]
+                scale = scale * gamma
+            assert all(weight != 0 for weight in total), (lookup.name, source)
 
 
 # Terms.
