@@ -78,9 +78,17 @@ class RunPlan:
             found = cls(**fields)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise UnusableInput(f"{what} is no plan of a training run") from error
-        if not binding.same_json(found.to_json(), data):
+        if not (binding.same_json(found.to_json(), data) and found._is_plan):
             raise UnusableInput(f"{what} is no plan of a training run")
         return found
+
+    @property
+    def _is_plan(self) -> bool:
+        """Whether everything that a file may have set is of its kind."""
+        integers = self.samples, self.seed, self.steps, self.segment
+        kinds = [(int, *integers), (bool, self.stacked), (str, self.data, self.first)]
+        fit = all(type(value) is kind for kind, *values in kinds for value in values)
+        return fit and min(self.steps, self.segment) > 0
 
     def commitment(self, last: str) -> TrainingCommitment:
         """What is public once the last state is known."""

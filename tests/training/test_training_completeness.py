@@ -29,6 +29,7 @@ from training_run import (
 from zkbench.commitments.ligero import Ligero
 from zkbench.kernels.launch import CpuTarget
 from zkbench.models.training.integer_training import train_step
+from zkbench.models.training.rule import TrainingFormats, TrainingRule
 from zkbench.models.training.training_state import TrainingState
 from zkbench.protocols.training_witness import SegmentTensors, state_arrays
 from zkbench.training_run import commit_state
@@ -81,6 +82,17 @@ def test_runs_of_any_shape(shape: dict[str, Any], request: pytest.FixtureRequest
         forgery = forge(case)
         assert forgery.outside == set()
         forgery.verify()
+
+
+def test_rescalings_that_drop_one_bit() -> None:
+    """The smallest table of remainders."""
+    formats = TrainingFormats(activation=0, output=0, error=0, weight=1)
+    case = make_case(TrainingRule((4, 3, 3, 2), "square", formats, 3, (1, 2)), steps=2)
+    for data in (case.inputs, case.targets):
+        np.sign(data, out=data)
+    require_the_same_tensors(case)
+    assert 2 in case.segment.program.checks.sizes
+    forge(case).verify()
 
 
 @pytest.mark.parametrize("kind", KINDS)

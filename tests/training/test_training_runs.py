@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from training_proof import SAMPLES, TARGET, WRONG_ROOT, rule_of
+from training_proof import SAMPLES, SCHEME, TARGET, WRONG_OPENING, WRONG_ROOT, rule_of
 from training_run import (
     FEW_BITS,
     SEGMENT,
@@ -229,9 +230,42 @@ def test_a_segment_on_other_data(
     assert reason(run, case.public) == WRONG_ROOT
 
 
+def test_a_run_that_does_not_start_from_rest(
+    case: RunCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first step has a momentum part, of committed updates that no step computed."""
+    monkeypatch.setattr(training, "_require_rest", lambda *_: None)
+    data = case.run.inputs, case.run.targets
+    options = {"segment": SEGMENT, "scheme": SCHEME}
+    first = case.run.state(1)
+    run = training.start_run(tmp_path, case.public.rule, first, *data, 7, 3, TARGET, **options)
+    assert reason(run, finish_run(run)) == WRONG_OPENING
+
+
+def test_the_ends_of_a_run_are_those_of_its_first_and_last_segment(case: RunCase) -> None:
+    programs = [case.run.segments.program(k) for k in range(3)]
+    assert [one.is_first for one in programs] == [True, False, False]
+    assert [one.is_last for one in programs] == [False, False, True]
+
+
 def test_more_soundness_than_there_is(case: RunCase) -> None:
     with pytest.raises(UnusableInput, match="bits of soundness, below 100"):
         prove_training(case.run, case.public)
+
+
+PLANS = {"segment": (0, "2", 2.0, True), "steps": (0, None), "stacked": (1,), "data": (7,)}
+PLANS |= {"samples": (-1, 3), "scheme": (None, {}), "rule": ({}, [])}
+
+
+@pytest.mark.parametrize("key", [*PLANS, "version", "more"])
+def test_a_damaged_plan(case: RunCase, tmp_path: Path, key: str) -> None:
+    run = case.copied(tmp_path / "run")
+    path = run.folder / training.RUN_FILE
+    plan = json.loads(path.read_text())
+    for value in PLANS.get(key, (2,)):
+        path.write_text(json.dumps({**plan, key: value}))
+        with pytest.raises(UnusableInput):
+            load_run(run.folder, TARGET)
 
 
 def test_a_folder_that_is_no_runs(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram
+from bold_provers import BoldLookup, BoldProgram
 from training_proof import (
     KINDS,
+    SAMPLES,
     SCHEME,
+    SEED,
+    TARGET,
     Case,
     case_of,
     forge,
@@ -19,9 +22,12 @@ from training_proof import (
     rule_of,
 )
 
+from zkbench.commitments.schemes import strengthened
 from zkbench.errors import UnusableInput
 from zkbench.models.training.rule import MAX_STEPS
 from zkbench.protocols.training import TrainingSegment
+from zkbench.security import total_bits
+from zkbench.training_statement import Plan, Roots, TrainingCommitment, TrainingStatement
 from zkbench.transcript import VerifierTranscript
 
 
@@ -174,6 +180,39 @@ def test_there_may_be_as_many_claims_as_there_are(dims: tuple[int, ...], stacked
         assert sum(n for name, n in claims.items() if name in names) <= most
 
 
+# Weights of indices: logUp* shows the range of those that have one.
+
+
+class Noted(BoldLookup):
+    """Notes the claims on its outputs."""
+
+    def take(self, ledger: Any) -> Any:
+        found = super().take(ledger)
+        self.__dict__["claims"] = found
+        return found
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("dims", [(3, 2, 2, 2, 3), (2, 3, 2, 3, 2, 2), (1, 1, 1)])
+def test_every_index_that_is_looked_up_has_a_weight(dims: tuple[int, ...], stacked: bool) -> None:
+    """ReLU's, its derivative's and EXP's: the joined claims' weights vanish nowhere."""
+    case = make_case(rule_of(*KINDS[0], dims), steps=2, stacked=stacked)
+    honest = case.segment.program
+    noted = [Noted(**vars(lookup)) for lookup in honest.lookups]
+    forge(case, program=lambda one: BoldProgram.of(one, lookups=tuple(noted)))
+    assert [one.name for one in noted] == ["relu", "signs", "exponentials"]
+    gamma = honest.field.element(1234567, 7654321)
+    for lookup in noted:
+        for source, (_, _, shape) in enumerate(lookup.outputs):
+            total, scale = [0] * int(np.prod(shape)), honest.field.element(1)
+            for claim in lookup.__dict__["claims"]:
+                if claim.source == source:
+                    table = honest.field.unpack(claim.weights.table(TARGET, honest.field, shape))
+                    total = [a + scale * b for a, b in zip(total, table, strict=True)]
+                scale = scale * gamma
+            assert all(weight != 0 for weight in total), (lookup.name, source)
+
+
 # Terms.
 
 
@@ -188,6 +227,31 @@ def test_every_lookup_and_commitment_has_its_terms(case: Case) -> None:
     for name in ("data", "first", "last", "witness", "counts", "relu", "signs"):
         assert any(name in term for term in names), name
     assert len(names) > own + 2 + 5 * len(program.lookups)
+
+
+def plan_of(segments: int) -> Plan:
+    """One step in each."""
+    rule, roots = rule_of(*KINDS[0]), Roots(*3 * ("00" * 32,))
+    public = TrainingCommitment(strengthened(SCHEME, 20), rule, SAMPLES, True, roots)
+    return Plan(public, TrainingStatement.of(public, SEED, segments), 1)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 5])
+def test_the_errors_of_all_segments_are_summed(segments: int) -> None:
+    plan = plan_of(segments)
+    each = [plan.program(k).program.soundness_terms() for k in range(segments)]
+    together = total_bits([term for terms in each for term in terms])
+    assert total_bits(plan.soundness_terms()) == pytest.approx(together)
+
+
+def test_lookups_are_as_sound_as_many_segments_need() -> None:
+    plan = plan_of(1 << 20)
+    for index in (0, 1, (1 << 20) - 1):
+        terms = plan.program(index).program.soundness_terms()
+        names = ("lookup challenge", "logUp* challenge")
+        bits = [term.bits for term in terms if term.name in names]
+        assert len(bits) == 4
+        assert min(bits) >= 123
 
 
 # Bounds that the integers' equations rest on.

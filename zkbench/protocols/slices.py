@@ -56,7 +56,7 @@ class Slices(Scripted):
         for source in self.sources:
             moved = [field.element(0)] * source.length
             for here, there in zip(source.ours, source.theirs, strict=True):
-                moved[there] = ours[here]
+                moved[there] = moved[there] + ours[here]
             axes = AxisWeights((VectorAxis(tuple(moved)), *rest))
             found.append(Part(source.tensor, (source.length, *self.shape[1:]), axes))
         return found

@@ -10,6 +10,11 @@ first step and behind the last one. Committed by a proof: quotients y, errors d 
 updates u and v, a softmax's indices. Everything else is virtual: the weights of all steps are the first
 ones less the updates before (weight_stream.py), inputs and errors slices of other stacks (slices.py).
 
+Two things are the prover's to choose: which shift a softmax's row has, within the tolerance of its sum,
+and what committed samples hold that no step takes. Parameters before and behind a segment are 32-bit
+integers; between its steps they are integers below 2^32, wherever the updates lead. A run starts
+without momentum, and a segment behind another with that of the state between them.
+
 ``stacked`` = False gives every layer a stack of its own, and with one step a proof that is zkDL's
 sequential baseline.
 """
