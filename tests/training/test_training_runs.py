@@ -260,7 +260,7 @@ PLANS |= {"samples": (-1, 3), "scheme": (None, {}), "rule": ({}, [])}
 @pytest.mark.parametrize("key", [*PLANS, "version", "more"])
 def test_a_damaged_plan(case: RunCase, tmp_path: Path, key: str) -> None:
     run = case.copied(tmp_path / "run")
-    path = run.folder / training.RUN_FILE
+    path = run.folder / training_run.RUN_FILE
     plan = json.loads(path.read_text())
     for value in PLANS.get(key, (2,)):
         path.write_text(json.dumps({**plan, key: value}))
