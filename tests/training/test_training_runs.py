@@ -234,11 +234,11 @@ def test_a_run_that_does_not_start_from_rest(
     case: RunCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first step has a momentum part, of committed updates that no step computed."""
-    monkeypatch.setattr(training, "_require_rest", lambda *_: None)
+    monkeypatch.setattr(training_run, "_require_rest", lambda *_: None)
     data = case.run.inputs, case.run.targets
     options = {"segment": SEGMENT, "scheme": SCHEME}
     first = case.run.state(1)
-    run = training.start_run(tmp_path, case.public.rule, first, *data, 7, 3, TARGET, **options)
+    run = training_run.start_run(tmp_path, case.public.rule, first, *data, 7, 3, TARGET, **options)
     assert reason(run, finish_run(run)) == WRONG_OPENING
 
 
