@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bold_provers import Relay
 from language_proof import (
     NORMS_LAST,
     NOT_IN_TABLE,
@@ -18,7 +19,6 @@ from language_proof import (
     WRONG_PRODUCT,
     WRONG_SCALING,
     Case,
-    Relay,
     case_of,
     forge,
     rejected,
