@@ -20,8 +20,9 @@ from training_run import (
 from zkbench import binding
 from zkbench.errors import UnusableInput
 from zkbench.proof import Message, Proof, ProofRejected
-from zkbench.training import verify_training
+from zkbench.training import verify_segment, verify_training
 from zkbench.training_statement import Plan, TrainingCommitment, TrainingStatement
+from zkbench.transcript import VerifierTranscript
 
 OTHER_RUN = "the statement is about another run than the commitment"
 OTHER_MODEL = "the statement is about another model"
@@ -107,6 +108,45 @@ def test_another_run(case: RunCase, name: str) -> None:
     reason = case.rejection(statement=statement, public=public)
     assert reason in (OTHER_PARAMETERS, OTHER_STATEMENT)
     assert case.rejection(dressed(case, statement, public), statement, public)
+
+
+class FirstChallenge(Exception):
+    """It was drawn, and this is all that was asked for."""
+
+
+def first_challenge(
+    case: RunCase, plan: Plan, index: int, states: tuple[bytes, bytes], patched: pytest.MonkeyPatch
+) -> str:
+    """Of the verification of a segment's proof, in a header that fits."""
+    draw = VerifierTranscript.challenges
+
+    def drawn(transcript: Any, label: str, count: int) -> Any:
+        raise FirstChallenge(repr(draw(transcript, label, count)))
+
+    messages = Proof.from_bytes(outer(case).messages[1].payload).messages
+    proof = Proof(binding.header(plan.segment_protocol(index), plan.statement), messages)
+    with patched.context() as within:
+        within.setattr(VerifierTranscript, "challenges", drawn)
+        with pytest.raises(FirstChallenge) as raised:
+            verify_segment(plan, index, *states, proof.to_bytes())
+    return str(raised.value)
+
+
+def test_everything_public_is_bound_before_the_first_challenge(
+    case: RunCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the roots of the states around a segment, which the outer proof says."""
+    plan, states = plan_of(case.statement, case.public), (bytes(32), bytes([1] * 32))
+    others = [about(case, **changes) for changes in commitments(case).values()]
+    others += [(case.public, replace(case.statement, **{k: v})) for k, v in STATEMENTS.items()]
+    others += [(case.public, replace(case.statement, model="0" * 64))]
+    seen = [first_challenge(case, plan, index, states, monkeypatch) for index in range(3)]
+    for other in ((states[0], bytes(32)), (bytes([1] * 32), states[1])):
+        seen.append(first_challenge(case, plan, 0, other, monkeypatch))
+    for public, statement in others:
+        seen.append(first_challenge(case, plan_of(statement, public), 0, states, monkeypatch))
+    seen.append(first_challenge(case, replace(plan, segment=1), 0, states, monkeypatch))
+    assert len(set(seen)) == len(seen) == 3 + 2 + len(others) + 1
 
 
 def test_a_statement_that_contradicts_its_commitment(case: RunCase) -> None:

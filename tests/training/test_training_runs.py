@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_proof import SAMPLES, SCHEME, TARGET, WRONG_OPENING, WRONG_ROOT, rule_of
+from training_proof import SAMPLES, SCHEME, SEED, TARGET, WRONG_OPENING, WRONG_ROOT, rule_of
 from training_run import (
     FEW_BITS,
     SEGMENT,
@@ -97,7 +97,7 @@ def test_a_run_with_momentum_starts_from_rest(case: RunCase, tmp_path: Path) -> 
     assert all(update.any() for update in first.updates)
     data = case.run.inputs, case.run.targets
     with pytest.raises(UnusableInput, match="starts from rest; set them to zero"):
-        training_run.start_run(tmp_path / "run", case.public.rule, first, *data, 7, 5, TARGET)
+        training_run.start_run(tmp_path / "run", case.public.rule, first, *data, SEED, 5, TARGET)
     assert not (tmp_path / "run").exists()
 
 
@@ -238,7 +238,9 @@ def test_a_run_that_does_not_start_from_rest(
     data = case.run.inputs, case.run.targets
     options = {"segment": SEGMENT, "scheme": SCHEME}
     first = case.run.state(1)
-    run = training_run.start_run(tmp_path, case.public.rule, first, *data, 7, 3, TARGET, **options)
+    run = training_run.start_run(
+        tmp_path, case.public.rule, first, *data, SEED, 3, TARGET, **options
+    )
     assert reason(run, finish_run(run)) == WRONG_OPENING
 
 

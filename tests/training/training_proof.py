@@ -35,7 +35,7 @@ from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 TARGET = cpu_target()
 SCHEME = Whir(security_bits=30, grinding_bits=3)  # enough that chance accepts nothing here
-DIMS, BATCH, STEPS, SAMPLES, SEED = (6, 5, 5, 5, 3), 4, 3, 10, 7
+DIMS, BATCH, STEPS, SAMPLES, SEED = (6, 5, 5, 5, 3), 4, 3, 10, 9
 HALF = 1 << 15
 
 NOT_IN_TABLE = "a looked-up value is not in its table"
