@@ -154,9 +154,9 @@ def test_prove_tokens(tokens, words):
 
 def test_prompt_and_tokens():
     refused_by_argparse(prove_language(prompt="a", tokens="b"), "not allowed with argument")
-    refused_by_argparse(
+    refused(
         zkbench("prove", "--model", "m-llama", "--out", "p", "--statement", "s"),
-        "one of the arguments --input --prompt --tokens is required",
+        "give --input, or for a language model --prompt or --tokens",
     )
 
 
