@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from zkbench.protocols.logup_star import LogupStar
 from zkbench.protocols.program import Program, TableLookup
+from zkbench.protocols.range_checks import RangeChecks
 from zkbench.protocols.tlookup import Lookup
 
 
@@ -61,6 +62,22 @@ class BoldProgram(Program):
         if array.dtype == np.uint16:
             return super()._signed(target, array)
         return array.astype(np.int64) - (1 << 15)
+
+
+class ClippedChecks(RangeChecks):
+    def lookers(self, tensors: Mapping[str, Any]) -> list[list[Any]]:
+        return [
+            [np.clip(tensors[c.name], -c.offset, size - 1 - c.offset) for c in self._of_size(size)]
+            for size in self.sizes
+        ]
+
+
+class Clipping(BoldProgram):
+    """Looks up what is nearest in its range in place of what is not, and works with the latter."""
+
+    @property
+    def checks(self) -> RangeChecks:
+        return ClippedChecks(super().checks.checks)
 
 
 def counts_in_range(lookup: Lookup, lookers: Sequence[np.ndarray]) -> np.ndarray:
