@@ -80,6 +80,39 @@ class Clipping(BoldProgram):
         return ClippedChecks(super().checks.checks)
 
 
+def miscounted(which: int) -> type[BoldProgram]:
+    """One multiplicity of this lookup is off by one."""
+
+    class Miscounts(BoldProgram):
+        def _counts(self, target: Any, lookers: Any) -> list[np.ndarray]:
+            counts = super()._counts(target, lookers)
+            counts[which][int(np.argmax(counts[which]))] += np.uint64(1)
+            return counts
+
+    return Miscounts
+
+
+def committing(label: str, name: str) -> type[BoldProgram]:
+    """A prover that commits to something else, in one entry of one tensor, than it works with."""
+
+    class Commits(BoldProgram):
+        def _commit(self, transcript, target, at, tensors, shapes):
+            if at == label:
+                other = tensors[name].copy().reshape(-1)
+                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
+                tensors = {**tensors, name: other}
+            return super()._commit(transcript, target, at, tensors, shapes)
+
+    return Commits
+
+
+class Unflipped(BoldProgram):
+    """Commits to the bits of unsigned integers as they are."""
+
+    def _signed(self, target: Any, array: Any) -> Any:
+        return array.view(np.int16)
+
+
 def counts_in_range(lookup: Lookup, lookers: Sequence[np.ndarray]) -> np.ndarray:
     shifted = [
         values.reshape(-1).astype(np.int64) + lookup.offset(k) for k, values in enumerate(lookers)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram, Relay
+from bold_provers import Relay, Unflipped, committing
 from lying_training import at, both, bump
 from training_proof import (
     DIMS,
@@ -311,20 +311,6 @@ def test_two_shifts_and_a_sum_that_hides_them(case: Case, monkeypatch: pytest.Mo
 # What is committed.
 
 
-def committing(label: str, name: str) -> type[BoldProgram]:
-    """A prover that commits to something else, in one entry of one tensor, than it works with."""
-
-    class Commits(BoldProgram):
-        def _commit(self, transcript, target, at, tensors, shapes):
-            if at == label:
-                other = tensors[name].copy().reshape(-1)
-                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
-                tensors = {**tensors, name: other}
-            return super()._commit(transcript, target, at, tensors, shapes)
-
-    return Commits
-
-
 def test_another_tensor_is_committed_than_worked_with(case: Case) -> None:
     """One of each kind in the witness, of the multiplicities, and of the pushed vectors' columns."""
     program = case.segment.program
@@ -335,13 +321,6 @@ def test_another_tensor_is_committed_than_worked_with(case: Case) -> None:
     for label, names in committed_by.items():
         for name in names:
             rejected(WRONG_OPENING, case, program=committing(label, name).of)
-
-
-class Unflipped(BoldProgram):
-    """Commits to the bits of unsigned integers as they are."""
-
-    def _signed(self, target: Any, array: Any) -> Any:
-        return array.view(np.int16)
 
 
 def test_unsigned_integers_committed_as_signed_ones(case: Case) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram
+from bold_provers import miscounted
 from lying_training import Change, as_it_is, at, both, bump
 from training_proof import (
     DIMS,
@@ -310,16 +310,6 @@ def test_an_index_out_of_its_table(outputs: tuple[int, ...], by: int) -> None:
 
 
 # Lookups.
-
-
-def miscounted(which: int) -> type[BoldProgram]:
-    class Miscounts(BoldProgram):
-        def _counts(self, target: Any, lookers: Any) -> list[np.ndarray]:
-            counts = super()._counts(target, lookers)
-            counts[which][int(np.argmax(counts[which]))] += np.uint64(1)
-            return counts
-
-    return Miscounts
 
 
 def test_a_multiplicity_off_by_one(case: Case) -> None:
