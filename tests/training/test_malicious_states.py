@@ -103,17 +103,20 @@ def test_a_last_state_that_was_not_updated(case: Case) -> None:
 
 
 @pytest.mark.parametrize("which", ["first", "last", "data"])
-def test_another_root_in_the_statement(case: Case, which: str) -> None:
-    """Of a state, or of data, that are not quite what the prover has: data committed after the fact."""
-    first = {**case.first, "b": [b + 1 for b in case.first["b"]]}
+def test_other_states_or_data_are_committed_than_worked_with(case: Case, which: str) -> None:
+    """Data committed after the fact, too: the statement alone names the others, or the prover as well."""
+    state = {**case.first, "b": [b + 1 for b in case.first["b"]]}
     targets = case.targets.copy()
-    targets[0, 0] ^= 1
-    other = {
-        "first": case.commit_state(first, "first"),
-        "last": case.commit_state(first, "last"),
+    targets[case.segment.rows[0, 0], 0] ^= 1
+    others = {
+        "first": case.commit_state(state, "first"),
+        "last": case.commit_state(state, "last"),
         "data": replace(case, targets=targets).commit_data(),
     }
-    rejected(WRONG_ROOT, case, claimed={which: other[which]})
+    other = {which: others[which]}
+    rejected(WRONG_ROOT, case, claimed=other)
+    inner = replace(case, segment=replace(case.segment, is_first=False, is_last=False))
+    rejected(WRONG_OPENING, inner, committed_to=other)
 
 
 def moved_limb(names: tuple[str, str], by: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
