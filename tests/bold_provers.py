@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from zkbench.protocols.logup_star import LogupStar
 from zkbench.protocols.program import Program, TableLookup
+from zkbench.protocols.range_checks import RangeChecks
 from zkbench.protocols.tlookup import Lookup
 
 
@@ -61,6 +62,55 @@ class BoldProgram(Program):
         if array.dtype == np.uint16:
             return super()._signed(target, array)
         return array.astype(np.int64) - (1 << 15)
+
+
+class ClippedChecks(RangeChecks):
+    def lookers(self, tensors: Mapping[str, Any]) -> list[list[Any]]:
+        return [
+            [np.clip(tensors[c.name], -c.offset, size - 1 - c.offset) for c in self._of_size(size)]
+            for size in self.sizes
+        ]
+
+
+class Clipping(BoldProgram):
+    """Looks up what is nearest in its range in place of what is not, and works with the latter."""
+
+    @property
+    def checks(self) -> RangeChecks:
+        return ClippedChecks(super().checks.checks)
+
+
+def miscounted(which: int) -> type[BoldProgram]:
+    """One multiplicity of this lookup is off by one."""
+
+    class Miscounts(BoldProgram):
+        def _counts(self, target: Any, lookers: Any) -> list[np.ndarray]:
+            counts = super()._counts(target, lookers)
+            counts[which][int(np.argmax(counts[which]))] += np.uint64(1)
+            return counts
+
+    return Miscounts
+
+
+def committing(label: str, name: str) -> type[BoldProgram]:
+    """A prover that commits to something else, in one entry of one tensor, than it works with."""
+
+    class Commits(BoldProgram):
+        def _commit(self, transcript, target, at, tensors, shapes):
+            if at == label:
+                other = tensors[name].copy().reshape(-1)
+                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
+                tensors = {**tensors, name: other}
+            return super()._commit(transcript, target, at, tensors, shapes)
+
+    return Commits
+
+
+class Unflipped(BoldProgram):
+    """Commits to the bits of unsigned integers as they are."""
+
+    def _signed(self, target: Any, array: Any) -> Any:
+        return array.view(np.int16)
 
 
 def counts_in_range(lookup: Lookup, lookers: Sequence[np.ndarray]) -> np.ndarray:

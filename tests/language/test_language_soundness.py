@@ -7,40 +7,11 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from counted import Counted, CountingTranscript, require_terms
 from language_proof import CONFIGS, Case, bind, case_of, prove, witness
 
 from zkbench.proof import Proof
 from zkbench.protocols.program import Program
-from zkbench.transcript import VerifierTranscript
-
-
-class CountingTranscript(VerifierTranscript):
-    """``errors``: numerator over |E| of what the challenges of sumchecks and points may err by."""
-
-    errors = 0
-    received = 0
-
-    def receive(self, label: str, count: int) -> list[Any]:
-        self.received = count
-        return super().receive(label, count)
-
-    def challenges(self, label: str, count: int) -> list[Any]:
-        """A round's polynomial has as many coefficients as were sent, and one that was not."""
-        self.errors += self.received + 1 if label == "round" else count
-        return super().challenges(label, count)
-
-
-class Counted:
-    """An operator that notes what its verification drew, beside what its terms say."""
-
-    def __init__(self, operator: Any, noted: list[tuple[Any, int]]) -> None:
-        self.operator, self.noted = operator, noted
-        self.range_checks = operator.range_checks
-
-    def verify(self, run: Any) -> None:
-        before = run.transcript.errors
-        self.operator.verify(run)
-        self.noted.append((self.operator, run.transcript.errors - before))
 
 
 def noted_by(case: Case) -> list[tuple[Any, int]]:
@@ -57,13 +28,10 @@ def noted_by(case: Case) -> list[tuple[Any, int]]:
 @pytest.mark.parametrize("family", CONFIGS)
 def test_the_terms_of_every_operator_cover_its_challenges(family: str) -> None:
     case = case_of(family)
-    field, noted = case.inference.field, noted_by(case)
+    noted = noted_by(case)
     assert len(noted) == len(case.inference.program.operators)
     assert sum(drawn for _, drawn in noted) > 100
-    for operator, drawn in noted:
-        terms = operator.soundness_terms(field)
-        stated = sum(2 ** (field.bits - term.bits) for term in terms)
-        assert drawn - 1e-6 <= stated <= drawn + len(terms) + 1e-6, operator
+    require_terms(case.inference.field, noted)
 
 
 # How many claims every use of a tensor leaves on it. A rescaled tensor has one as a quotient and one

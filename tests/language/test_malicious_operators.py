@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import Relay
+from bold_provers import Relay, Unflipped, committing, miscounted
 from language_proof import (
     CONFIGS,
     NOT_IN_TABLE,
@@ -204,16 +204,6 @@ def test_a_sum_of_squares_of_nothing() -> None:
 # Lookups.
 
 
-def miscounted(which: int) -> type[BoldProgram]:
-    class Miscounts(BoldProgram):
-        def _counts(self, target: Any, lookers: Any) -> list[np.ndarray]:
-            counts = super()._counts(target, lookers)
-            counts[which][int(np.argmax(counts[which]))] += np.uint64(1)
-            return counts
-
-    return Miscounts
-
-
 @pytest.mark.parametrize("which", [0, -1])
 def test_a_multiplicity_off_by_one(which: int) -> None:
     rejected(NOT_IN_TABLE, case_of("llama"), program=miscounted(which).of)
@@ -243,20 +233,6 @@ def test_a_root_with_which_the_fractions_add_up() -> None:
     rejected(WRONG_LAYER, case, outside={"o"}, wrap=wrap)
 
 
-def committing(label: str, name: str) -> type[BoldProgram]:
-    """A prover that commits to something else, in one entry of one tensor, than it works with."""
-
-    class Commits(BoldProgram):
-        def _commit(self, transcript, target, at, tensors, shapes):
-            if at == label:
-                other = tensors[name].copy().reshape(-1)
-                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
-                tensors = {**tensors, name: other}
-            return super()._commit(transcript, target, at, tensors, shapes)
-
-    return Commits
-
-
 @pytest.mark.parametrize("family", BY_MATRIX)
 def test_another_tensor_is_committed_than_worked_with(family: str) -> None:
     """Each of the witness, of the multiplicities, and of the pushed vectors' columns."""
@@ -266,13 +242,6 @@ def test_another_tensor_is_committed_than_worked_with(family: str) -> None:
     for label, names in committed_by.items():
         for name in names:
             rejected(WRONG_OPENING, case_of(family), program=committing(label, name).of)
-
-
-class Unflipped(BoldProgram):
-    """Commits to the bits of unsigned integers as they are."""
-
-    def _signed(self, target: Any, array: Any) -> Any:
-        return array.view(np.int16)
 
 
 def test_unsigned_integers_committed_as_signed_ones() -> None:

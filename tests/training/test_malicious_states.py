@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram, Relay
+from bold_provers import Relay, Unflipped, committing
 from lying_training import at, both, bump
 from training_proof import (
     DIMS,
     KINDS,
-    NOT_IN_TABLE,
     NOT_THE_TABLES,
     SEED,
     STEPS,
@@ -27,6 +26,7 @@ from training_proof import (
     forge,
     make_case,
     rejected,
+    rejected_out_of_range,
     rule_of,
     state_arrays,
 )
@@ -103,17 +103,20 @@ def test_a_last_state_that_was_not_updated(case: Case) -> None:
 
 
 @pytest.mark.parametrize("which", ["first", "last", "data"])
-def test_another_root_in_the_statement(case: Case, which: str) -> None:
-    """Of a state, or of data, that are not quite what the prover has: data committed after the fact."""
-    first = {**case.first, "b": [b + 1 for b in case.first["b"]]}
+def test_other_states_or_data_are_committed_than_worked_with(case: Case, which: str) -> None:
+    """Data committed after the fact, too: the statement alone names the others, or the prover as well."""
+    state = {**case.first, "b": [b + 1 for b in case.first["b"]]}
     targets = case.targets.copy()
-    targets[0, 0] ^= 1
-    other = {
-        "first": case.commit_state(first, "first"),
-        "last": case.commit_state(first, "last"),
+    targets[case.segment.rows[0, 0], 0] ^= 1
+    others = {
+        "first": case.commit_state(state, "first"),
+        "last": case.commit_state(state, "last"),
         "data": replace(case, targets=targets).commit_data(),
     }
-    rejected(WRONG_ROOT, case, claimed={which: other[which]})
+    other = {which: others[which]}
+    rejected(WRONG_ROOT, case, claimed=other)
+    inner = replace(case, segment=replace(case.segment, is_first=False, is_last=False))
+    rejected(WRONG_OPENING, inner, committed_to=other)
 
 
 def moved_limb(names: tuple[str, str], by: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -133,7 +136,7 @@ def test_last_limbs_out_of_range(case: Case, name: str) -> None:
     """High 2^16 + low is what the updates leave; and where another segment follows, it checks them."""
     for by in (1, -1):
         names = (f"last.{name}.high", f"last.{name}.low")
-        rejected(NOT_IN_TABLE, case, edit=moved_limb(names, by), outside={names[1]})
+        rejected_out_of_range(case, edit=moved_limb(names, by), outside={names[1]})
         followed = replace(case, segment=replace(case.segment, is_last=False))
         forge(followed, edit=moved_limb(names, by)).verify()
 
@@ -152,19 +155,18 @@ def test_weights_beyond_32_bits(size: int) -> None:
     case, outside = with_large_weights(size), {"last.w0.high"}
     if size == 1 << 31:
         outside |= {"first.w0.high"}
-    rejected(NOT_IN_TABLE, case, outside=outside)
+    rejected_out_of_range(case, outside=outside)
 
 
 @pytest.mark.parametrize("name", ["w1", "b0"])
 def test_first_limbs_out_of_range(case: Case, name: str) -> None:
-    """Of the committed state. The prover looks them up, or others that stand for the same numbers."""
+    """Of the committed state."""
     names = (f"first.{name}.high", f"first.{name}.low")
     arrays = state_arrays(case.rule, True, case.first, "first")
     limbs = moved_limb(names, 1)(arrays)
     root = {"first": committed(arrays | limbs, state_shapes(case.rule, True, "first"))}
     edit: Any = lambda _: limbs  # noqa: E731
-    rejected(NOT_IN_TABLE, case, edit=edit, committed_to=root, outside={names[1]})
-    rejected(WRONG_OPENING, case, committed_to=root)
+    rejected_out_of_range(case, edit=edit, committed_to=root, outside={names[1]})
 
 
 def test_updates_before_the_first_step(case: Case) -> None:
@@ -175,10 +177,12 @@ def test_updates_before_the_first_step(case: Case) -> None:
 
 
 def test_momentum_from_the_segment_before_out_of_range(case: Case) -> None:
-    first = {**case.first, "u": [u + (1 << 15) for u in case.first["u"]]}
-    segment = replace(case.segment, is_first=False)
-    outside = {f"first.u{s}" for s in range(3)}
-    rejected(NOT_IN_TABLE, replace(case, first=first, segment=segment), outside=outside)
+    """Of the weights of the first feature, which is small."""
+    updates = [u.copy() for u in case.first["u"]]
+    updates[0][0] = 1 << 15
+    first, segment = {**case.first, "u": updates}, replace(case.segment, is_first=False)
+    lie = replace(case, first=first, segment=segment)
+    rejected_out_of_range(lie, outside={"first.u0"})
 
 
 # The data.
@@ -221,21 +225,22 @@ def test_a_label_or_a_feature_changed(kind: tuple[str, int]) -> None:
     rejected(WRONG_OPENING, case, bump("x", 1, 0))
 
 
-@pytest.mark.parametrize("name", ["inputs", "targets"])
-def test_committed_data_out_of_range(name: str) -> None:
+@pytest.mark.parametrize(("name", "taken_as"), [("inputs", "x0"), ("targets", "goals")])
+def test_committed_data_out_of_range(name: str, taken_as: str) -> None:
     """In a sample that is taken; in one that is not, nobody cares."""
     case = make_case(rule_of("square", 0), steps=1)
-    wide = {n: getattr(case, n).astype(np.int32) for n in ("inputs", "targets")}
+    case.first["w"][0][-1] = 0  # so that nothing else leaves its range
+    case.first["w"][3][:] //= 8
     taken = set(case.segment.rows.ravel())
-    for sample in (min(taken), min(set(range(len(case.inputs))) - taken)):
-        lie = {**wide, name: wide[name].copy()}
-        lie[name][sample, 0] = 1 << 15
-        forgery = forge(replace(case, **lie))
-        if sample not in taken:
-            forgery.verify()
+    free = set(range(len(case.inputs))) - taken
+    for sample in (min(taken), min(free)):
+        wide = getattr(case, name).astype(np.int32)
+        wide[sample, -1] = 1 << 15
+        lie = replace(case, **{name: wide})
+        if sample in taken:
+            rejected_out_of_range(lie, outside={taken_as})
         else:
-            assert {"inputs": "x0", "targets": "goals"}[name] in forgery.outside
-            assert forgery.reason() == NOT_IN_TABLE
+            forge(lie).verify()
 
 
 # What the prover says on the way.
@@ -309,20 +314,6 @@ def test_two_shifts_and_a_sum_that_hides_them(case: Case, monkeypatch: pytest.Mo
 # What is committed.
 
 
-def committing(label: str, name: str) -> type[BoldProgram]:
-    """A prover that commits to something else, in one entry of one tensor, than it works with."""
-
-    class Commits(BoldProgram):
-        def _commit(self, transcript, target, at, tensors, shapes):
-            if at == label:
-                other = tensors[name].copy().reshape(-1)
-                other[len(other) // 2] ^= np.array(1, dtype=other.dtype)
-                tensors = {**tensors, name: other}
-            return super()._commit(transcript, target, at, tensors, shapes)
-
-    return Commits
-
-
 def test_another_tensor_is_committed_than_worked_with(case: Case) -> None:
     """One of each kind in the witness, of the multiplicities, and of the pushed vectors' columns."""
     program = case.segment.program
@@ -333,13 +324,6 @@ def test_another_tensor_is_committed_than_worked_with(case: Case) -> None:
     for label, names in committed_by.items():
         for name in names:
             rejected(WRONG_OPENING, case, program=committing(label, name).of)
-
-
-class Unflipped(BoldProgram):
-    """Commits to the bits of unsigned integers as they are."""
-
-    def _signed(self, target: Any, array: Any) -> Any:
-        return array.view(np.int16)
 
 
 def test_unsigned_integers_committed_as_signed_ones(case: Case) -> None:

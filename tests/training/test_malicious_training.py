@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram
+from bold_provers import miscounted
 from lying_training import Change, as_it_is, at, both, bump
 from training_proof import (
     DIMS,
@@ -29,6 +29,7 @@ from training_proof import (
     forge,
     make_case,
     rejected,
+    rejected_out_of_range,
     rule_of,
     tensors_of,
 )
@@ -124,7 +125,7 @@ def test_all_updates_of_a_step_dropped(case: Case) -> None:
 def test_an_update_beyond_16_bits() -> None:
     """All equations hold; then it is made to wrap around."""
     case = make_case(replace(rule_of("cross-entropy", 0), rate=(150, 7)), steps=1)
-    rejected(NOT_IN_TABLE, case, outside={"u2"})
+    rejected_out_of_range(case, outside={"u2"})
 
     def wrapped(values: np.ndarray) -> np.ndarray:
         return (values + (1 << 15)) % (1 << 16) - (1 << 15)
@@ -251,7 +252,7 @@ def test_an_output_beyond_16_bits() -> None:
     case = make_case(replace(rule_of("square", 0), rate=(1, 12)), steps=1)
     case.first["b"][3][0] = 33_000 << 6
     case.first["w"][3][:, 0] = 0  # so that nothing else grows
-    rejected(NOT_IN_TABLE, case, outside={"y2"})
+    rejected_out_of_range(case, outside={"y2"})
 
 
 def test_an_activation_beyond_16_bits() -> None:
@@ -309,16 +310,6 @@ def test_an_index_out_of_its_table(outputs: tuple[int, ...], by: int) -> None:
 
 
 # Lookups.
-
-
-def miscounted(which: int) -> type[BoldProgram]:
-    class Miscounts(BoldProgram):
-        def _counts(self, target: Any, lookers: Any) -> list[np.ndarray]:
-            counts = super()._counts(target, lookers)
-            counts[which][int(np.argmax(counts[which]))] += np.uint64(1)
-            return counts
-
-    return Miscounts
 
 
 def test_a_multiplicity_off_by_one(case: Case) -> None:

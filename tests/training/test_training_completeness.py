@@ -27,7 +27,7 @@ from training_run import (
 )
 
 from zkbench.commitments.ligero import Ligero
-from zkbench.kernels.launch import CpuTarget
+from zkbench.kernels.launch import CpuTarget, target
 from zkbench.models.training.integer_training import train_step
 from zkbench.models.training.rule import TrainingFormats, TrainingRule
 from zkbench.models.training.training_state import TrainingState
@@ -131,6 +131,14 @@ def test_a_run_of_several_segments(case: RunCase) -> None:
 )
 def test_other_runs(options: dict[str, Any], tmp_path: Path) -> None:
     assert RunCase.of(begin(tmp_path / "run", **options)).verify() >= FEW_BITS
+
+
+@pytest.mark.gpu
+def test_the_same_run_and_proof_on_cuda(case: RunCase, tmp_path: Path) -> None:
+    gpu = target("cuda")
+    assert gpu.name == "cuda"
+    there = RunCase.of(begin(tmp_path / "run", target=gpu))
+    assert (there.public, there.proof) == (case.public, case.proof)
 
 
 def test_a_states_root_does_not_depend_on_where_it_stands(case: RunCase) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bold_provers import BoldLookup, BoldProgram
+from counted import Counted, CountingTranscript, require_terms
 from training_proof import (
     KINDS,
     SAMPLES,
@@ -28,41 +29,11 @@ from zkbench.models.training.rule import MAX_STEPS
 from zkbench.protocols.training import TrainingSegment
 from zkbench.security import total_bits
 from zkbench.training_statement import Plan, Roots, TrainingCommitment, TrainingStatement
-from zkbench.transcript import VerifierTranscript
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: f"{kind[0]}-{kind[1]}")
 def case(request: pytest.FixtureRequest) -> Case:
     return case_of(*request.param)
-
-
-class CountingTranscript(VerifierTranscript):
-    """``errors``: numerator over |E| of what the challenges of sumchecks and points may err by."""
-
-    errors = 0
-    received = 0
-
-    def receive(self, label: str, count: int) -> list[Any]:
-        self.received = count
-        return super().receive(label, count)
-
-    def challenges(self, label: str, count: int) -> list[Any]:
-        """A round's polynomial has as many coefficients as were sent, and one that was not."""
-        self.errors += self.received + 1 if label == "round" else count
-        return super().challenges(label, count)
-
-
-class Counted:
-    """An operator that notes what its verification drew, beside what its terms say."""
-
-    def __init__(self, operator: Any, noted: list[tuple[Any, int]]) -> None:
-        self.operator, self.noted = operator, noted
-        self.range_checks = operator.range_checks
-
-    def verify(self, run: Any) -> None:
-        before = run.transcript.errors
-        self.operator.verify(run)
-        self.noted.append((self.operator, run.transcript.errors - before))
 
 
 def test_the_terms_of_every_operator_cover_its_challenges(case: Case) -> None:
@@ -72,10 +43,7 @@ def test_the_terms_of_every_operator_cover_its_challenges(case: Case) -> None:
     forgery.statement.verify(forgery.proof, CountingTranscript, replace(program, operators=counted))
     assert len(noted) == len(program.operators)
     assert sum(drawn for _, drawn in noted) > 100
-    for operator, drawn in noted:
-        terms = operator.soundness_terms(program.field)
-        stated = sum(2 ** (program.field.bits - term.bits) for term in terms)
-        assert drawn - 1e-6 <= stated <= drawn + len(terms) + 1e-6, operator
+    require_terms(program.field, noted)
 
 
 # Claims on committed tensors, by what leaves them.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bold_provers import BoldProgram
+from bold_provers import BoldProgram, Clipping
 from lying_training import Change, LyingTensors, LyingTraining, Values, as_it_is
 
 from zkbench.bench.timers import PhaseTimer
@@ -311,3 +311,12 @@ def rejected(
         assert forgery.outside == (outside or set())
     found = forgery.reason()
     assert found == reason, found
+
+
+def rejected_out_of_range(
+    case: Case, change: Change = as_it_is, *, outside: set[str], **options: Any
+) -> None:
+    """All equations hold of what is outside; or the prover looks up something else, which is inside."""
+    rejected(NOT_IN_TABLE, case, change, outside, **options)
+    forgery = forge(case, change, program=Clipping.of, **options)
+    assert forgery.reason() == WRONG_OPENING
