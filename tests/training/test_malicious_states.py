@@ -104,7 +104,7 @@ def test_a_last_state_that_was_not_updated(case: Case) -> None:
 
 @pytest.mark.parametrize("which", ["first", "last", "data"])
 def test_other_states_or_data_are_committed_than_worked_with(case: Case, which: str) -> None:
-    """Data committed after the fact, too: the statement alone names the others, or the prover as well."""
+    """Data committed after the fact, too: the statement names the others, or the prover as well."""
     state = {**case.first, "b": [b + 1 for b in case.first["b"]]}
     targets = case.targets.copy()
     targets[case.segment.rows[0, 0], 0] ^= 1
