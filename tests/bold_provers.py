@@ -45,14 +45,26 @@ class BoldLookup(TableLookup):
         return BoldLogupStar(**vars(super().protocol(field, *bits)))
 
 
+class ShownChecks(RangeChecks):
+    """A tensor "shown.name" is looked up in place of "name", which the prover works with."""
+
+    def lookers(self, tensors: Mapping[str, Any]) -> list[list[Any]]:
+        shown = {c.name: tensors.get(f"shown.{c.name}", tensors[c.name]) for c in self.checks}
+        return super().lookers(shown)
+
+
 class BoldProgram(Program):
-    """Counts what is in range, and commits to the rest in wider integers."""
+    """Counts what is in range, and commits to the rest in wider integers. See ``ShownChecks``."""
 
     @classmethod
     def of(cls, honest: Program, **changes: Any) -> BoldProgram:
         parts = {one.name: getattr(honest, one.name) for one in fields(Program)}
         bold = tuple(BoldLookup(**vars(lookup)) for lookup in honest.lookups)
         return cls(**{**parts, "lookups": bold, **changes})
+
+    @property
+    def checks(self) -> RangeChecks:
+        return ShownChecks(super().checks.checks)
 
     def _counts(self, target: Any, lookers: Sequence[Sequence[Any]]) -> list[np.ndarray]:
         pairs = zip(self.checks.lookups, lookers, strict=True)

@@ -84,6 +84,19 @@ def test_the_first_step_from_other_parameters(case: Case) -> None:
         rejected(WRONG_OPENING, case, bump(name, 0, layer))
 
 
+def test_the_first_step_from_parameters_that_differ_by_a_limb(case: Case) -> None:
+    """By 2^16, with high limbs that fit; those that are committed are looked up."""
+    name, amount = "first.w0.high", np.zeros((1, *case.first["w"][0].shape), dtype=int)
+    amount[0, 0, 3] = 1
+    change = at("w", 0, 0, lambda w: w + (amount[0] << 16))
+
+    def edit(tensors: dict[str, Any]) -> dict[str, Any]:
+        return {name: tensors[name] + amount.reshape(-1), f"shown.{name}": tensors[name]}
+
+    root = {"first": case.commit_state(case.first, "first")}
+    rejected(WRONG_OPENING, case, change, edit=edit, committed_to=root)
+
+
 # The states around a segment.
 
 
@@ -104,7 +117,7 @@ def test_a_last_state_that_was_not_updated(case: Case) -> None:
 
 @pytest.mark.parametrize("which", ["first", "last", "data"])
 def test_other_states_or_data_are_committed_than_worked_with(case: Case, which: str) -> None:
-    """Data committed after the fact, too: the statement names the others, or the prover as well."""
+    """Data committed after the fact, too: only the statement names the others, or the prover as well."""
     state = {**case.first, "b": [b + 1 for b in case.first["b"]]}
     targets = case.targets.copy()
     targets[case.segment.rows[0, 0], 0] ^= 1
