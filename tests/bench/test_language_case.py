@@ -102,10 +102,11 @@ def test_a_shipped_model_is_proven_here_and_verified_in_another_process() -> Non
     extra = record["extra"]
     shapes = described_tensors(language_models.config_of("llama-bytes"))
     assert extra["weights"] == sum(prod(shape) for shape, _ in shapes.values())
-    assert 0 < extra["commit_s"] < extra["cold_commit_s"]
+    assert extra["commit_s"] > 0
+    assert extra["cold_commit_s"] > 0
     assert extra["commit_host_peak_bytes"] > 2 * extra["weights"]
     assert extra["forward_with"] == "NumPy, float32"
-    assert 0 < extra["forward_s"] < min(record["samples"]["prove_s"])
+    assert extra["forward_s"] > 0
 
 
 def test_the_values_that_are_committed_and_looked_up_are_counted() -> None:

@@ -35,7 +35,7 @@ def test_a_run_gives_a_checked_record_with_all_samples() -> None:
     assert (record["benchmark"], record["values"], record["seed"]) == ("hash", 8, 3)
     assert len(record["samples"]["prove_s"]) == 4
     assert len(record["samples"]["verify_s"]) == 4
-    assert all(0.002 <= seconds < 0.2 for seconds in record["phases"]["commit"])
+    assert all(0.002 <= seconds < 2 for seconds in record["phases"]["commit"])
     assert record["verified"] is True
     assert record["verifier"] == {"cores": 1}
     assert record["zero_knowledge"] is False
