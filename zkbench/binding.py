@@ -45,6 +45,14 @@ def bind(transcript: Any, public: Public, statement: Public) -> None:
     transcript.bind("statement", statement.to_json())
 
 
+def require_header(proof: Proof, protocol: dict[str, Any], statement: Public) -> None:
+    """Raises ProofRejected unless a proof says that it is one of this statement by this protocol."""
+    if not same_json(proof.header.get("protocol"), protocol):
+        raise ProofRejected("the proof was made with other parameters")
+    if not same_json(proof.header, header(protocol, statement)):
+        raise ProofRejected("the proof is of another statement")
+
+
 def require_bits(terms: Sequence[Term], minimum_bits: float, remedy: str) -> None:
     """For provers: raises UnusableInput, with the remedy, below ``minimum_bits`` of soundness."""
     bits = total_bits(terms)
@@ -74,11 +82,7 @@ def verify_bound(
 ) -> None:
     """Run a verifier's script on a proof that is bound to this; raises ProofRejected."""
     parsed = Proof.from_bytes(proof)
-    expected = header(protocol, statement)
-    if not same_json(parsed.header.get("protocol"), protocol):
-        raise ProofRejected("the proof was made with other parameters")
-    if not same_json(parsed.header, expected):
-        raise ProofRejected("the proof is of another statement")
+    require_header(parsed, protocol, statement)
     transcript = VerifierTranscript(field, parsed)
     bind(transcript, public, statement)
     script(transcript)

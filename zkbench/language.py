@@ -17,6 +17,8 @@ from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, PathLike, read_bytes, read_json
 from zkbench.kernels.launch import Array, Target
 from zkbench.language_memory import require_commit_memory, require_proof_memory
+from zkbench.language_plan import LanguagePlan, claimed_plan
+from zkbench.language_segments import LanguageProver, verify_segments
 from zkbench.language_statement import (
     MAX_TOKENS,
     LanguageCommitment,
@@ -33,9 +35,9 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.tokenizer import BYTES, ByteTokenizer, Tokenizer, load_tokenizer
 from zkbench.placed_model import PlacedModel
+from zkbench.progress import Note, silent
 from zkbench.proof import ProofRejected
 from zkbench.security import MINIMUM_BITS
-from zkbench.transcript import VerifierTranscript
 
 _TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 
@@ -143,31 +145,26 @@ def prove_language_inference(
     positions: np.ndarray | None = None,
     timer: PhaseTimer | None = None,
     minimum_bits: float = MINIMUM_BITS,
+    segment: int | None = None,
+    note: Note = silent,
 ) -> tuple[bytes, LanguageStatement]:
     """Prove which tokens the model chooses behind ``positions`` (rising; the last) of ``tokens``.
 
-    Raises UnusableInput for tokens that the model has not, too little memory or soundness,
-    QuantisationError where a value leaves its range.
+    segment: layers whose witness is there at once; all if None. Raises UnusableInput for tokens that the
+    model has not, too little memory or soundness, QuantisationError where a value leaves its range.
     """
     timer = timer or PhaseTimer()
     public = committed.public
     check_prompt(public, tokens)
     asked = np.array([len(tokens) - 1]) if positions is None else positions
     claimed = LanguageStatement(public.digest, tokens, asked, np.zeros_like(asked))
-    planned = public.inference(claimed)
-    binding.require_bits(planned.program.soundness_terms(), minimum_bits, "use fewer tokens")
-    require_proof_memory(planned, target)
-    with timer.phase("witness"):
-        trace = committed.placed.stacked.forward(tokens, asked)
-        chosen = np.array(trace.output.chosen.tolist(), dtype=np.int64)
-        statement = LanguageStatement(public.digest, tokens, asked, chosen)
-        inference = public.inference(statement)
-        witness = committed.placed.witness(inference, trace, target)
-    identity = public.protocol(*statement.sizes)
-    transcript = binding.begin_proof(inference.field, identity, public, statement)
-    tensors = {**committed.tensors, **witness}
-    inference.program.prove(transcript, target, [committed.data], tensors, timer)
-    return transcript.finish(), statement
+    planned = LanguagePlan.of(public, claimed, segment)
+    remedy = "use fewer tokens" if planned.is_whole else "use fewer tokens or longer segments"
+    binding.require_bits(planned.soundness_terms(), minimum_bits, remedy)
+    for index in {0, planned.cut.count - 1}:
+        require_proof_memory(planned.inference(index), target)
+    model = committed.placed, committed.data, committed.tensors
+    return LanguageProver(*model, target, timer, note).prove(planned)
 
 
 def check_prompt(public: LanguageCommitment, tokens: np.ndarray) -> None:
@@ -180,16 +177,20 @@ def check_prompt(public: LanguageCommitment, tokens: np.ndarray) -> None:
 
 def proof_sizes(
     proof: bytes, public: LanguageCommitment, what: str = "the proof"
-) -> tuple[int, int]:
-    """How many tokens and positions a proof's header claims; nothing is verified.
+) -> tuple[int, int, int]:
+    """How many tokens, positions and layers a segment a proof's header claims; nothing is verified.
 
     Raises UnusableInput for what is no proof, or one with other parameters than the commitment's.
     """
-    claimed = binding.claimed_protocol(proof, what)
+    claimed, layers = binding.claimed_protocol(proof, what), public.config.layers
     names = ("tokens", "positions")
     tokens, positions = (binding.claimed_count(claimed, n, MAX_TOKENS, what) for n in names)
-    binding.require_protocol(claimed, public.protocol(tokens, positions), what)
-    return tokens, positions
+    segment = layers
+    if "segment" in claimed:
+        segment = binding.claimed_count(claimed, "segment", layers, what)
+    plan = LanguagePlan.of_sizes(public, tokens, positions, segment)
+    binding.require_protocol(claimed, plan.protocol(), what)
+    return tokens, positions, segment
 
 
 def verify_language_inference(
@@ -207,12 +208,7 @@ def verify_language_inference(
         raise ProofRejected(f"the statement does not fit the model: {misfit}")
     if statement.chosen.max() >= public.config.vocab:
         raise ProofRejected("the statement does not fit the model: a chosen token is none of its")
-    inference = public.inference(statement)
-    bits = binding.sufficient_bits(inference.program.soundness_terms(), minimum_bits)
-
-    def script(transcript: VerifierTranscript) -> None:
-        inference.program.verify(transcript, [public.commitment])
-
-    identity = public.protocol(*statement.sizes)
-    binding.verify_bound(proof, inference.field, identity, public, statement, script)
+    plan = claimed_plan(proof, statement, public)
+    bits = binding.sufficient_bits(plan.soundness_terms(), minimum_bits)
+    verify_segments(plan, proof)
     return bits

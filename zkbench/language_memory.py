@@ -16,11 +16,8 @@ from zkbench.kernels.launch import Target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.placed_model import WEIGHT_BYTES, stays_on_host
 from zkbench.placement import cupy_for, free_memory
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    committed_integers,
-    model_shapes,
-)
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.protocols.operators import Norm
 
 # Bytes of host memory for a committed integer: its int16, and the copy that layers are stacked into.
@@ -50,13 +47,16 @@ def require_commit_memory(config: LanguageModelConfig, scheme: Scheme, target: T
 def require_proof_memory(inference: LanguageInference, target: Target) -> None:
     """The same of a proof, once the model is committed to."""
     witness = inference.program.witness
+    layers, remedy = inference.segment.size, "use fewer tokens or"
     what = f"a proof about {len(inference.tokens)} positions"
+    if layers > 1:
+        remedy = f"prove fewer than {layers} layers at once (--segment), use fewer tokens or"
     values = sum(map(prod, witness.values()))
     if cupy_for(target) is None:
-        _require_host(_WITNESS_BYTES[target.name] * values, what, "use fewer tokens or")
+        _require_host(_WITNESS_BYTES[target.name] * values, what, remedy)
     needed = witness_bytes(inference)
     needed += inference.scheme.commitment(_NO_ROOT, witness).least_bytes
-    _require_device(target, needed, what, "use fewer tokens or")
+    _require_device(target, needed, what, remedy)
 
 
 def witness_bytes(inference: LanguageInference) -> int:

@@ -19,12 +19,8 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.integer_attention import block_size
 from zkbench.models.language.tables import rotations
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    committed_integers,
-    model_shapes,
-)
-from zkbench.security import Term
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
 
 MAX_TOKENS = 1 << 15  # the statement's schema has it, too: attention has (tokens / 128)^2 / 2 tiles
 MAX_ANGLES = 1 << 22  # tokens times half of a head's width: a verifier makes these tables
@@ -141,14 +137,8 @@ class LanguageCommitment:
         return LanguageInference(*architecture, tokens, *asked, block)
 
     def inference_of(self, num_tokens: int, num_positions: int) -> LanguageInference:
-        """The same for some statement of these sizes, to know costs and soundness."""
-        zeros = np.zeros(num_tokens, dtype=np.int64)
-        positions = np.arange(num_positions, dtype=np.int64)
-        return self.inference(LanguageStatement("", zeros, positions, zeros[:num_positions]))
-
-    def soundness_terms(self, num_tokens: int, num_positions: int) -> list[Term]:
-        """Every way in which a false statement of these sizes may pass, with its bits."""
-        return self.inference_of(num_tokens, num_positions).program.soundness_terms()
+        """The same for some statement of these sizes."""
+        return self.inference(LanguageStatement.of_sizes(num_tokens, num_positions))
 
     def protocol(self, num_tokens: int, num_positions: int) -> dict[str, Any]:
         """Canonical parameters of a proof of these sizes: its domain separator."""
@@ -249,6 +239,12 @@ class LanguageStatement:
     @property
     def digest(self) -> str:
         return digest_of(self.to_json())
+
+    @classmethod
+    def of_sizes(cls, num_tokens: int, num_positions: int) -> LanguageStatement:
+        """Some statement of these sizes, to know costs and soundness."""
+        zeros = np.zeros(num_tokens, dtype=np.int64)
+        return cls("", zeros, np.arange(num_positions, dtype=np.int64), zeros[:num_positions])
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -16,19 +16,18 @@ from zkbench.commitments.schemes import Scheme
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
-from zkbench.models.language.trace import LanguageTrace
+from zkbench.models.language.trace import LayersTrace
 from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    committed_integers,
-    model_shapes,
-)
-from zkbench.protocols.language_witness import (
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
+from zkbench.protocols.language_weights import (
     StackedModel,
-    WitnessTensors,
     model_arrays,
     model_tensors,
+    segment_arrays,
+    segment_tensors,
 )
+from zkbench.protocols.language_witness import WitnessTensors
 
 WEIGHT_BYTES = 2  # of a committed integer
 
@@ -67,9 +66,19 @@ class PlacedModel:
         return scheme.commit(target, {name: tensors[name] for name in shapes}, shapes), tensors
 
     def witness(
-        self, inference: LanguageInference, trace: LanguageTrace, target: Target
+        self,
+        inference: LanguageInference,
+        trace: LayersTrace,
+        target: Target,
+        before: Any = None,
     ) -> dict[str, Array]:
-        """The tensors of one forward pass for a program."""
-        tensors = WitnessTensors(inference, self.arrays, trace).to_target(target)
+        """The tensors of one forward pass for a program; before: see ``WitnessTensors``."""
+        arrays = segment_arrays(self.arrays, inference.segment)
+        tensors = WitnessTensors(inference, arrays, trace, before).to_target(target)
         fit_workspace(target)
         return tensors
+
+    def segment(self, inference: LanguageInference, target: Target) -> dict[str, Array]:
+        """The matrices and biases of a segment's layers for its program: views."""
+        arrays = segment_arrays(self.arrays, inference.segment)
+        return segment_tensors(target, inference.field, arrays, inference.segment, self.on_host)

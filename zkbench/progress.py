@@ -7,6 +7,12 @@ from contextlib import contextmanager
 
 from zkbench.bench.timers import PhaseTimer, _Phase
 
+Note = Callable[[str], None]  # takes what is being done
+
+
+def silent(_: str) -> None:
+    """Reports nothing."""
+
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from zkbench import binding
+from zkbench import binding, segments
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.interleaved import ProverData
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, read_bytes, write_together
 from zkbench.kernels.launch import Array, Target
 from zkbench.placement import fit_workspace
-from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.progress import Note, silent
+from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.training import TrainingSegment
 from zkbench.protocols.training_witness import SegmentTensors
 from zkbench.security import MINIMUM_BITS
@@ -22,11 +23,9 @@ from zkbench.training_run import (
     DATA_FILE,
     SECRET,
     VALUE_BYTES,
-    Note,
     TrainingRun,
     commit_data,
     commit_state,
-    silent,
     state_tensors,
 )
 from zkbench.training_statement import (
@@ -49,22 +48,22 @@ def prove_training(
     Raises UnusableInput where memory or soundness do not suffice.
     """
     timer = timer or PhaseTimer()
-    plan = run.plan.cut(public)
+    plan = run.plan.proof_plan(public)
     remedy = "train with longer segments or more queries"
     binding.require_bits(plan.soundness_terms(), minimum_bits, remedy)
     _require_memory(plan.program(0), run.target)
-    outer = Proof(binding.header(plan.protocol(), plan.statement))
-    roots = [bytes.fromhex(public.roots.first)]
-    for index in range(plan.num_segments):
-        note(f"segment {index + 1} of {plan.num_segments}")
+    roots, parts, count = [bytes.fromhex(public.roots.first)], [], plan.cut.count
+    for index in range(count):
+        note(f"segment {index + 1} of {count}")
         root, part = _kept_segment(run, plan, index, roots[-1])
         if part is None:
             root, part = prove_segment(run, plan, index, roots[-1], timer)
             _keep_segment(run, index, roots[-1], root, part)
         roots.append(root)
-        outer.messages += [Message("state", root), Message("segment", part)]
-    _require_state(run, plan.num_segments, bytes.fromhex(public.roots.last), root)
-    return outer.to_bytes(), plan.statement
+        parts.append(part)
+    _require_state(run, count, bytes.fromhex(public.roots.last), root)
+    header = binding.header(plan.protocol(), plan.statement)
+    return segments.joined(header, roots[1:], parts), plan.statement
 
 
 def prove_segment(
@@ -183,7 +182,9 @@ def verify_training(
     plan = claimed_plan(proof, statement, public)
     bits = binding.sufficient_bits(plan.soundness_terms(), minimum_bits)
     before = bytes.fromhex(public.roots.first)
-    for index, (after, part) in enumerate(_segments(Proof.from_bytes(proof), plan)):
+    count = plan.cut.count
+    states, parts = segments.split(Proof.from_bytes(proof), count, count)
+    for index, (after, part) in enumerate(zip(states, parts, strict=True)):
         verify_segment(plan, index, before, after, part)
         before = after
     if before != bytes.fromhex(public.roots.last):
@@ -194,30 +195,17 @@ def verify_training(
 def claimed_plan(proof: bytes, statement: TrainingStatement, public: TrainingCommitment) -> Plan:
     """How a proof says that it is cut; raises ProofRejected unless its header is the statement's."""
     outer = Proof.from_bytes(proof)
-    claimed = outer.header.get("protocol")
-    segment = claimed.get("segment") if isinstance(claimed, dict) else None
-    if type(segment) is not int:
+    segment = segments.claimed_length(outer)
+    if segment is None:
         raise ProofRejected("the proof was made with other parameters")
     try:
         plan = Plan(public, statement, segment)
     except UnusableInput as error:
         raise ProofRejected(str(error)) from error
-    if not binding.same_json(claimed, plan.protocol()):
-        raise ProofRejected("the proof was made with other parameters")
-    if not binding.same_json(outer.header, binding.header(plan.protocol(), statement)):
-        raise ProofRejected("the proof is of another statement")
-    if len(outer.messages) != 2 * plan.num_segments:
+    binding.require_header(outer, plan.protocol(), statement)
+    if len(outer.messages) != 2 * plan.cut.count:
         raise ProofRejected("the proof does not have the statement's segments")
     return plan
-
-
-def _segments(outer: Proof, plan: Plan) -> list[tuple[bytes, bytes]]:
-    """(root of the state behind it, proof) of each segment."""
-    labels = [message.label for message in outer.messages]
-    if labels != ["state", "segment"] * plan.num_segments:
-        raise ProofRejected("the proof does not have the statement's segments")
-    payloads = [message.payload for message in outer.messages]
-    return list(zip(payloads[::2], payloads[1::2], strict=True))
 
 
 def verify_segment(plan: Plan, index: int, before: bytes, after: bytes, part: bytes) -> None:

@@ -8,7 +8,7 @@ from its last state, a proof (training.py) from its last finished segment.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ import psutil
 
 from zkbench import binding
 from zkbench.commitments.interleaved import ProverData
-from zkbench.commitments.schemes import DEFAULT, Scheme, scheme_from_json, strengthened
+from zkbench.commitments.schemes import DEFAULT, Scheme, scheme_from_json
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, PathLike, read_json, write_together
 from zkbench.kernels.launch import Array, Target
@@ -29,26 +29,21 @@ from zkbench.models.training.batches import batch_rows
 from zkbench.models.training.integer_training import StepTrace, TrainingState, train_step
 from zkbench.models.training.rule import MAX_STEPS, TrainingRule
 from zkbench.placement import place_on
+from zkbench.progress import Note, silent
 from zkbench.protocols.training import data_shapes, state_shapes
 from zkbench.protocols.training_witness import state_arrays
+from zkbench.segments import Cut
 from zkbench.training_statement import (
     Plan,
     Roots,
     TrainingCommitment,
     TrainingStatement,
-    segment_bits,
 )
 
 RUN_FILE, DATA_FILE = "run.json", "data.safetensors"
 SECRET = 0o600
 # Bytes of host memory for a value that a segment's proof commits to, at least; see language.py.
 VALUE_BYTES = {"cpu": 64, "cuda": 4}
-
-Note = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Reports nothing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class RunPlan:
         roots = Roots(self.data, self.first, last)
         return TrainingCommitment(self.scheme, self.rule, self.samples, self.stacked, roots)
 
-    def cut(self, public: TrainingCommitment) -> Plan:
+    def proof_plan(self, public: TrainingCommitment) -> Plan:
         """The segments of the run's proof."""
         statement = TrainingStatement.of(public, self.seed, self.steps)
         return Plan(public, statement, self.segment)
@@ -114,7 +109,7 @@ class TrainingRun:
     @cached_property
     def segments(self) -> Plan:
         """How the run is cut; roots that are not known yet do not matter to that."""
-        return self.plan.cut(self.plan.commitment("00" * 32))
+        return self.plan.proof_plan(self.plan.commitment("00" * 32))
 
     def state_path(self, index: int) -> Path:
         """Of the state before segment ``index``."""
@@ -127,7 +122,7 @@ class TrainingRun:
 
     def steps(self, index: int) -> Iterator[tuple[StepTrace, TrainingState]]:
         """The steps of a segment: what each computes, and the state behind it."""
-        state, (first, count) = self.state(index), self.segments.bounds_of(index)
+        state, (first, count) = self.state(index), self.segments.cut.bounds_of(index)
         sizes = self.plan.samples, self.plan.rule.batch
         for rows in batch_rows(self.plan.seed, *sizes, first, count):
             where = np.asarray(rows, like=self.inputs)
@@ -192,8 +187,7 @@ def _read_plan(folder: Path) -> RunPlan:
 
 def scheme_for(scheme: Scheme, steps: int, segment: int) -> Scheme:
     """The scheme, as strong as all segments of a run together need it."""
-    num_segments = -(-steps // segment)
-    return strengthened(scheme, segment_bits(num_segments) - segment_bits(1))
+    return Cut(steps, segment).strengthened(scheme)
 
 
 def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
@@ -292,14 +286,15 @@ def finish_run(run: TrainingRun, note: Note = silent) -> TrainingCommitment:
 
     Raises QuantisationError where a value leaves its range.
     """
-    for index in range(run.segments.num_segments):
+    count = run.segments.cut.count
+    for index in range(count):
         if not run.state_path(index + 1).exists():
-            note(f"segment {index + 1} of {run.segments.num_segments}")
+            note(f"segment {index + 1} of {count}")
             state = run.state(index)
             for _, behind in run.steps(index):
                 state = behind
             write_together([NewFile(run.state_path(index + 1), state.to_bytes(), SECRET)])
-    last = commit_state(run.plan, run.state(run.segments.num_segments), "last", run.target)
+    last = commit_state(run.plan, run.state(count), "last", run.target)
     public = run.plan.commitment(last.commitment.root.hex())
     write_together([NewFile(run.folder / COMMITMENT_FILE, json_file(public.to_json()))])
     return public

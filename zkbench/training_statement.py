@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,9 +14,9 @@ from zkbench.commitments.schemes import Scheme, scheme_from_json
 from zkbench.errors import UnusableInput, malformed
 from zkbench.models.training.batches import batch_rows
 from zkbench.models.training.rule import MAX_STEPS, TrainingRule
-from zkbench.protocols.tlookup import SECURITY_BITS
 from zkbench.protocols.training import TrainingSegment, data_shapes, state_shapes
 from zkbench.security import Term
+from zkbench.segments import Cut
 
 MAX_SAMPLES = 1 << 28
 MAX_RUN = 1 << 24  # steps of a run
@@ -157,46 +155,29 @@ class Plan:
             raise UnusableInput(f"segments have 1 to {MAX_STEPS} steps, not {self.segment}")
 
     @property
-    def num_segments(self) -> int:
-        return -(-self.statement.steps // self.segment)
-
-    @property
-    def bounds(self) -> list[tuple[int, int]]:
-        """(first step, number of steps) of each segment."""
-        return list(map(self.bounds_of, range(self.num_segments)))
-
-    def bounds_of(self, index: int) -> tuple[int, int]:
-        """(first step, number of steps) of one segment."""
-        first = index * self.segment
-        return first, min(self.segment, self.statement.steps - first)
+    def cut(self) -> Cut:
+        return Cut(self.statement.steps, self.segment)
 
     def program(self, index: int) -> TrainingSegment:
         """The proof of one segment."""
-        return self._segment(index, self._rows(*self.bounds_of(index)))
+        return self._segment(index, self._rows(*self.cut.bounds_of(index)))
 
     def _rows(self, first: int, count: int) -> np.ndarray:
         public = self.public
         return batch_rows(self.statement.seed, public.samples, public.rule.batch, first, count)
 
     def _segment(self, index: int, rows: np.ndarray) -> TrainingSegment:
-        public, last = self.public, self.num_segments - 1
+        public, cut = self.public, self.cut
         parameters = public.scheme, public.rule, public.samples, rows, public.stacked
-        ends = index == 0, index == last
-        return TrainingSegment(*parameters, segment_bits(self.num_segments), *ends)
+        ends = index == 0, index == cut.count - 1
+        return TrainingSegment(*parameters, cut.security_bits, *ends)
 
     def soundness_terms(self) -> list[Term]:
         """Every way in which a false statement may pass, with its bits."""
-        return list(self._terms())
-
-    def _terms(self) -> Iterator[Term]:
-        """Those of the first segment, of all between it and the last, and of the last."""
-        last = self.num_segments - 1
-        for index, count in ((0, 1), (1, last - 1), (last, 1 if last else 0)):
-            for term in self._terms_of(index) if count > 0 else []:
-                yield term if count == 1 else _each(term, count)
+        return self.cut.terms(self._terms_of)
 
     def _terms_of(self, index: int) -> list[Term]:
-        _, steps = self.bounds_of(index)
+        _, steps = self.cut.bounds_of(index)
         rows = np.zeros((steps, self.public.rule.batch), dtype=np.int64)
         return self._segment(index, rows).program.soundness_terms()
 
@@ -218,15 +199,5 @@ class Plan:
 
     def segment_protocol(self, index: int) -> dict[str, Any]:
         """The same of one segment."""
-        first, count = self.bounds_of(index)
+        first, count = self.cut.bounds_of(index)
         return {**self.protocol(), "first_step": first, "number_of_steps": count}
-
-
-def _each(term: Term, count: int) -> Term:
-    """So many of one kind."""
-    return Term(f"{term.name}, each of {count} segments", term.bits - math.log2(count))
-
-
-def segment_bits(num_segments: int) -> int:
-    """Bits of each of a segment's errors, so that those of all segments together leave 100."""
-    return SECURITY_BITS + (num_segments - 1).bit_length()

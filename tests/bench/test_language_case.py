@@ -27,7 +27,7 @@ from zkbench.models.language.integer_tensors import described_tensors
 from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.shipped import SHIPPED, shipped
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
-from zkbench.protocols.language_witness import StackedModel, model_arrays
+from zkbench.protocols.language_weights import StackedModel, model_arrays
 from zkbench.security import MINIMUM_BITS
 
 SHIPPED_RUN = {"model": "llama-bytes", "positions": 12, "scheme": "whir", "johnson": 0}

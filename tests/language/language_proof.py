@@ -28,7 +28,7 @@ from zkbench.models.language.integer_tensors import HeldTensors, described_tenso
 from zkbench.models.language.trace import LanguageTrace
 from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.language_inference import LanguageInference
-from zkbench.protocols.language_witness import model_arrays, model_tensors
+from zkbench.protocols.language_weights import model_arrays, model_tensors
 from zkbench.protocols.program import Program
 from zkbench.quant.language_calibration import calibrate_language_model
 from zkbench.transcript import ProverTranscript, VerifierTranscript

@@ -21,7 +21,8 @@ from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import accumulate, integer_product, integer_sqrt
 from zkbench.models.language.tables import look_up
 from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
-from zkbench.protocols.language_inference import LanguageInference, norm_tensors
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import norm_tensors
 from zkbench.protocols.language_witness import WitnessTensors
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.quant.rotary import rotate
@@ -167,7 +168,8 @@ def forward(
     model: IntegerLanguageModel, tokens: np.ndarray, positions: Any, block: int, change: Change
 ) -> tuple[LanguageTrace, dict[str, np.ndarray]]:
     """The trace, and the values of the final norm: where there is none, what the output reads."""
-    context, padded = model._prepare(np.asarray(tokens), block)
+    prompt = model.prompt(np.asarray(tokens), None, block)
+    context, padded = prompt.context, prompt.tokens
     stack = StackedLayers(model.config.layers)
     x = change("x0", -1, model.embed(padded))
     for index in range(model.config.layers):

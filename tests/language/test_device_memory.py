@@ -19,11 +19,8 @@ from zkbench.kernels.launch import CpuTarget, cpu_target, target
 from zkbench.language import commit_language_model, prove_language_inference
 from zkbench.language_memory import require_commit_memory, require_proof_memory, witness_bytes
 from zkbench.placed_model import PlacedModel
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    committed_integers,
-    model_shapes,
-)
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
 
 GIB = 1 << 30
 

@@ -44,7 +44,8 @@ def test_proven_tokens_are_the_models(case, count, positions):
     logits = case.committed.model.logits(tokens)[asked]
     assert proven.statement.chosen.tolist() == logits.argmax(axis=-1).tolist()
     assert proven.verify() >= FEW_BITS
-    assert proof_sizes(proven.proof, case.public) == (count, len(asked))
+    sizes = (count, len(asked), case.public.config.layers)
+    assert proof_sizes(proven.proof, case.public) == sizes
 
 
 def test_more_than_one_block_of_attention(llama):

@@ -28,7 +28,8 @@ from zkbench.kernels.launch import CpuTarget, target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_tensors import HeldTensors, described_tensors
-from zkbench.protocols.language_witness import WitnessTensors, model_arrays
+from zkbench.protocols.language_weights import model_arrays
+from zkbench.protocols.language_witness import WitnessTensors
 from zkbench.quant.formats import QuantisationError
 
 

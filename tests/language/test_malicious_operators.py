@@ -41,8 +41,8 @@ from language_proof import (
 from lying_forward import bump, replaced
 
 from zkbench.protocols.gkr import _root
-from zkbench.protocols.language_inference import norm_tensors
-from zkbench.protocols.language_witness import model_arrays
+from zkbench.protocols.language_tensors import norm_tensors
+from zkbench.protocols.language_weights import model_arrays
 from zkbench.protocols.operators import Attention
 from zkbench.protocols.program import Program
 from zkbench.protocols.rmsnorm import LIMBS

@@ -43,12 +43,12 @@ def plan_of(
 def dressed(case: RunCase, statement: TrainingStatement, public: TrainingCommitment) -> bytes:
     """The proof with all headers as they should be for another statement: what rejects is the proof."""
     plan, messages = plan_of(statement, public), list(outer(case).messages)
-    for index in range(min(plan.num_segments, len(messages) // 2)):
+    for index in range(min(plan.cut.count, len(messages) // 2)):
         header = binding.header(plan.segment_protocol(index), statement)
         part = Proof.from_bytes(messages[2 * index + 1].payload)
         messages[2 * index + 1] = Message("segment", Proof(header, part.messages).to_bytes())
     header = binding.header(plan.protocol(), statement)
-    return Proof(header, messages[: 2 * plan.num_segments]).to_bytes()
+    return Proof(header, messages[: 2 * plan.cut.count]).to_bytes()
 
 
 def test_another_last_root(case: RunCase, other: RunCase) -> None:

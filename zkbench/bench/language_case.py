@@ -39,11 +39,8 @@ from zkbench.models.language.shipped import SHIPPED
 from zkbench.placed_model import PlacedModel
 from zkbench.placement import fit_workspace
 from zkbench.proof import Proof, ProofRejected, canonical_json
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    committed_integers,
-    model_shapes,
-)
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.security import total_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 

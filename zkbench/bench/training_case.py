@@ -147,8 +147,8 @@ class TrainingCase:
         trained, tensors = self._trained(timer)
         plan = trained.plan
         proof = Proof(header(plan.protocol(), plan.statement))
-        for index in reversed(range(plan.num_segments)):
-            if index < plan.num_segments - 1:
+        for index in reversed(range(plan.cut.count)):
+            if index < plan.cut.count - 1:
                 with timer.phase("witness"):
                     tensors, _ = self._train(index, trained.states[index])
             proof.messages[:0] = self._prove_segment(trained, index, tensors, timer)
@@ -159,12 +159,12 @@ class TrainingCase:
         """All steps done, and all that a proof of the last segment needs."""
         with timer.phase("witness"):
             states = [self.state]
-            for first, count in self._cut.bounds[:-1]:
+            for first, count in self._cut.cut.bounds[:-1]:
                 states.append(self._state_after(states[-1], first, count))
             tensors, behind = self._train(len(states) - 1, states[-1])
         with timer.phase("commit"):
             last = commit_state(self.plan, behind, "last", self.where)
-        plan = self.plan.cut(self.plan.commitment(last.commitment.root.hex()))
+        plan = self.plan.proof_plan(self.plan.commitment(last.commitment.root.hex()))
         return _Trained(plan, [*states, behind], last), tensors
 
     def _state_after(self, state: TrainingState, first: int, count: int) -> TrainingState:
@@ -175,7 +175,7 @@ class TrainingCase:
     def _train(self, index: int, state: TrainingState) -> tuple[SegmentTensors, TrainingState]:
         """A segment's steps: all that a proof of them needs, and the state behind them."""
         tensors = SegmentTensors(self._cut.program(index), state)
-        for step, (inputs, targets) in enumerate(self._batches(*self._cut.bounds[index])):
+        for step, (inputs, targets) in enumerate(self._batches(*self._cut.cut.bounds[index])):
             trace, state = train_step(self.plan.rule, state, inputs, targets)
             tensors.add(step, trace)
         return tensors, state
@@ -187,7 +187,7 @@ class TrainingCase:
     @property
     def _cut(self) -> Plan:
         """The run's segments; the last state's root, which is not known yet, does not matter to them."""
-        return self.plan.cut(self.plan.commitment(_NO_ROOT))
+        return self.plan.proof_plan(self.plan.commitment(_NO_ROOT))
 
     def _prove_segment(
         self, trained: _Trained, index: int, filled: SegmentTensors, timer: PhaseTimer
@@ -209,7 +209,7 @@ class TrainingCase:
         first, last = self.first, trained.last
         if index > 0:
             first = commit_state(self.plan, before, "first", self.where)
-        if index < trained.plan.num_segments - 1:
+        if index < trained.plan.cut.count - 1:
             last = commit_state(self.plan, behind, "last", self.where)
         return first, last
 
@@ -256,7 +256,7 @@ class TrainingCase:
         """Values that all segments' proofs commit to, and that they look up in tables of either kind."""
         cut = self._cut
         found = {"committed_values": 0, "range_checks": 0, "table_lookups": 0}
-        for index in range(cut.num_segments):
+        for index in range(cut.cut.count):
             program = cut.program(index).program
             pushed = [lookup.pushed_shapes(program.field) for lookup in program.lookups]
             committed = [program.witness, program.checks.counts, *pushed]

@@ -35,6 +35,12 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--out", required=True, help="where the proof goes")
     parser.add_argument("--statement", required=True, help="where the public statement goes")
+    parser.add_argument(
+        "--segment",
+        type=int,
+        help="for a language model: layers that are proven together (all of them, the default, make the"
+        " smallest proof; fewer take less memory)",
+    )
     add_bits(parser)
     add_target(parser)
     parser.add_argument(
@@ -67,7 +73,7 @@ def _prove_labels(args: argparse.Namespace, public: Any) -> int:
     from zkbench.models.tensor_files import load_inputs
     from zkbench.progress import ReportingTimer, progress
 
-    refuse(args, ("prompt", "tokens", "positions"), f"the perceptron in {args.model}")
+    refuse(args, ("prompt", "tokens", "positions", "segment"), f"the perceptron in {args.model}")
     with progress("proving") as note:
         where = target(args.target)
         committed = load_committed(args.model, where)
@@ -89,6 +95,7 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
     from zkbench.commands.prompts import Words, asked_positions, prompt_tokens
     from zkbench.kernels.launch import target
     from zkbench.language import check_prompt, load_language_model, prove_language_inference
+    from zkbench.language_plan import LanguagePlan
     from zkbench.progress import ReportingTimer, progress
 
     if args.input is not None:
@@ -102,13 +109,14 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
         timer = ReportingTimer(where.synchronise, note)
         start = time.perf_counter()
         proof, statement = prove_language_inference(
-            committed, tokens, where, asked, timer, args.minimum_bits
+            committed, tokens, where, asked, timer, args.minimum_bits, args.segment, note
         )
         seconds = time.perf_counter() - start
         _write(args, proof, statement)
     words = Words(statement, public, args.model)
-    terms = public.soundness_terms(*statement.sizes)
+    plan = LanguagePlan.of(public, statement, args.segment)
     found = {
+        "segment": plan.segment,
         "tokens": len(tokens),
         "positions": statement.positions.tolist(),
         "chosen": statement.chosen.tolist(),
@@ -118,7 +126,9 @@ def _prove_tokens(args: argparse.Namespace, public: Any) -> int:
         print(f"continuation: {words.continuation}")
     count = len(asked)
     what = f"{count} token{'s' if count > 1 else ''} behind a prompt of {len(tokens)}"
-    done = f"{what} by model {statement.model[:16]}"
+    cut = "" if plan.is_whole else f" in {plan.cut.count} segments"
+    done = f"{what} by model {statement.model[:16]}{cut}"
+    terms = plan.soundness_terms()
     _show(args, done, statement.model, where.name, seconds, timer, proof, terms, found)
     return DONE
 
@@ -129,7 +139,8 @@ def _prove_training(args: argparse.Namespace) -> int:
     from zkbench.training import prove_training
     from zkbench.training_run import finished_run
 
-    refuse(args, ("input", "prompt", "tokens", "positions"), f"the training run {args.training}")
+    others = ("input", "prompt", "tokens", "positions", "segment")
+    refuse(args, others, f"the training run {args.training}")
     with progress("proving") as note:
         where = target(args.target)
         run, public = finished_run(args.training, where)
@@ -138,7 +149,7 @@ def _prove_training(args: argparse.Namespace) -> int:
         proof, statement = prove_training(run, public, timer, args.minimum_bits, note)
         seconds = time.perf_counter() - start
         _write(args, proof, statement)
-    terms = run.plan.cut(public).soundness_terms()
+    terms = run.plan.proof_plan(public).soundness_terms()
     found = {"steps": statement.steps, "segment": run.plan.segment}
     done = f"{statement.steps} steps of training run {statement.model[:16]}"
     _show(args, done, statement.model, where.name, seconds, timer, proof, terms, found)

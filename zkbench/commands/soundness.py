@@ -19,6 +19,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--num-positions", type=int, help="of a language model: tokens proven (default 1)"
     )
+    parser.add_argument(
+        "--segment", type=int, help="of a language model: layers that are proven together (all)"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -30,9 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     public = read_any_commitment(args.commitment)
     if isinstance(public, LanguageCommitment):
-        tokens, positions = _sizes_of(args, public)
-        terms = public.soundness_terms(tokens, positions)
-        return _show(args, public, {"tokens": tokens, "positions": positions}, terms)
+        return _show_language(args, public)
     if isinstance(public, TrainingCommitment):
         plan = _plan_of(args, public)
         sizes = {"steps": plan.statement.steps, "segment": plan.segment}
@@ -58,6 +59,17 @@ def _show(args: argparse.Namespace, public: Any, sizes: dict[str, int], terms: A
     return DONE
 
 
+def _show_language(args: argparse.Namespace, public: Any) -> int:
+    from zkbench.language_plan import LanguagePlan
+
+    tokens, positions, segment = _sizes_of(args, public)
+    terms = LanguagePlan.of_sizes(public, tokens, positions, segment).soundness_terms()
+    sizes = {"tokens": tokens, "positions": positions}
+    if segment < public.config.layers:
+        sizes["segment"] = segment
+    return _show(args, public, sizes, terms)
+
+
 def _plan_of(args: argparse.Namespace, public: Any) -> Any:
     """How the proof of a training run is cut."""
     from zkbench.files import read_bytes
@@ -66,7 +78,7 @@ def _plan_of(args: argparse.Namespace, public: Any) -> Any:
     from zkbench.training import claimed_plan
     from zkbench.training_statement import TrainingStatement
 
-    refuse(args, ("batch", "num_tokens", "num_positions"), "a training run")
+    refuse(args, ("batch", "num_tokens", "num_positions", "segment"), "a training run")
     if args.proof is None or args.statement is None:
         raise UnusableInput("give the proof and its --statement: the bits depend on its segments")
     statement = read_any_statement(args.statement)
@@ -90,7 +102,7 @@ def _batch_of(args: argparse.Namespace, public: Any) -> int:
     from zkbench.inference import proof_batch, read_statement
     from zkbench.statement import MAX_BATCH
 
-    refuse(args, ("num_tokens", "num_positions"), "a perceptron")
+    refuse(args, ("num_tokens", "num_positions", "segment"), "a perceptron")
     sizes = []
     if args.batch is not None:
         sizes.append(_in_range("batch", args.batch, MAX_BATCH))
@@ -105,23 +117,28 @@ def _batch_of(args: argparse.Namespace, public: Any) -> int:
     return sizes[0]
 
 
-def _sizes_of(args: argparse.Namespace, public: Any) -> tuple[int, int]:
-    """The numbers of tokens and positions of everything that is given."""
+def _sizes_of(args: argparse.Namespace, public: Any) -> tuple[int, int, int]:
+    """The numbers of tokens and positions of everything that is given, and of a segment's layers."""
     from zkbench.files import read_bytes
     from zkbench.language import proof_sizes, read_language_statement
 
     refuse(args, ("batch",), "a language model; give --num-tokens")
-    sizes = _given_sizes(args)
+    sizes, layers = _given_sizes(args), public.config.layers
+    segments = [] if args.segment is None else [_in_range("segment", args.segment, layers)]
     if args.statement is not None:
         sizes.append(read_language_statement(args.statement).sizes)
     if args.proof is not None:
-        sizes.append(proof_sizes(read_bytes(args.proof), public, args.proof))
+        *proven, segment = proof_sizes(read_bytes(args.proof), public, args.proof)
+        sizes.append((proven[0], proven[1]))
+        segments.append(segment)
     if not sizes:
         raise UnusableInput("give a proof, --statement or --num-tokens: the bits depend on them")
     if len(set(sizes)) > 1:
         both = " and ".join(f"{positions} of {tokens}" for tokens, positions in sizes)
         raise UnusableInput(f"what is given is about {both} tokens")
-    return sizes[0]
+    if len(set(segments)) > 1:
+        raise UnusableInput(f"the proof has segments of {segments[1]} layers, not {segments[0]}")
+    return (*sizes[0], segments[0] if segments else layers)
 
 
 def _given_sizes(args: argparse.Namespace) -> list[tuple[int, int]]:

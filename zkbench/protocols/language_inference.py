@@ -14,13 +14,16 @@ Committed once: embedding, positions, all matrices and biases. Committed by a pr
 comes out of a rescaling or a norm, attention's indices and shifts, and the norms' limbs. Everything else
 is virtual. Weights are not range-checked: the committed model is a function over F_p, and equals the
 integer model wherever its weights are the 16-bit integers that they are taken for.
+
+A ``segment`` of the layers can be proven alone: the knob between the memory that a witness takes and the
+size of all proofs. Segments are joined by the committed tensors between them (language_segment.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log2, prod
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -30,16 +33,16 @@ from zkbench.errors import UnusableInput
 from zkbench.fields import Field
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import (
-    SKIPS,
     LanguageFormats,
-    linear_names,
     matrix_names,
 )
 from zkbench.models.language.integer_tensors import has_bias
 from zkbench.models.language.tables import activation, exponentials, rotations
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.gkr import Shape
-from zkbench.protocols.language_streams import language_streams
+from zkbench.protocols.language_segment import Boundary, Leads, Segment
+from zkbench.protocols.language_streams import boundary, language_streams
+from zkbench.protocols.language_tensors import is_stacked, model_shapes, norm_tensors
 from zkbench.protocols.operators import (
     AddedProduct,
     Attention,
@@ -55,7 +58,9 @@ from zkbench.protocols.program import Operator, Program, TableLookup
 from zkbench.protocols.residual import ResidualStream
 from zkbench.protocols.rmsnorm import MAX_WIDTH, RMSNorm
 from zkbench.protocols.rotary_tables import ROTARY_BITS
+from zkbench.protocols.slices import Slices, Source
 from zkbench.protocols.tables import Exp, Table
+from zkbench.protocols.tlookup import SECURITY_BITS
 from zkbench.protocols.zkattn import ZkAttn
 
 _STREAM_BITS = 32  # |x| of the stream stays below 2^32: what the norms' argument needs
@@ -67,8 +72,10 @@ _ATTENTION = {"queries": "q", "keys": "k", "values": "v", "indices": "t", "outpu
 class LanguageInference:
     """One inference: ``tokens`` of all positions, padding included; ``chosen`` behind ``positions``.
 
-    block: positions in a block of attention, which divides the number of tokens. Raises UnusableInput
-    for models that there is no program for.
+    block: positions in a block of attention, which divides the number of tokens. layers: (first, stop)
+    of the segment that is proven, all of them if None. security_bits: that the lookups' challenges have
+    at least; the more, the more segments there are. Raises UnusableInput for models that there is no
+    program for.
     """
 
     scheme: Scheme
@@ -78,13 +85,16 @@ class LanguageInference:
     positions: np.ndarray
     chosen: np.ndarray
     block: int
+    layers: tuple[int, int] | None = None
+    security_bits: float = SECURITY_BITS
 
     def __post_init__(self) -> None:
         self._check_model()
         self._check_numbers()
-        if self._stream.bound >= 1 << _STREAM_BITS:
+        bound = self._stream_of(Segment(0, self.config.layers, self.config.layers)).bound
+        if bound >= 1 << _STREAM_BITS:
             raise UnusableInput(
-                f"the residual stream could reach 2^{log2(self._stream.bound):.1f}, beyond the"
+                f"the residual stream could reach 2^{log2(bound):.1f}, beyond the"
                 f" 2^{_STREAM_BITS} that a proof allows; calibrate with fewer residual bits"
             )
 
@@ -116,6 +126,11 @@ class LanguageInference:
     def field(self) -> Field:
         return self.scheme.field
 
+    @cached_property
+    def segment(self) -> Segment:
+        """The layers that are proven."""
+        return Segment(*(self.layers or (0, self.config.layers)), self.config.layers)
+
     # Shapes.
 
     @property
@@ -132,7 +147,7 @@ class LanguageInference:
     def shape(self) -> AttentionShape:
         config, (blocks, block) = self.config, self._blocks
         heads = (config.heads, config.kv_heads, config.head_width)
-        return AttentionShape(config.layers, blocks, block.bit_length() - 1, *heads)
+        return AttentionShape(self.segment.size, blocks, block.bit_length() - 1, *heads)
 
     def _side(self, name: str) -> Shape:
         """What a matrix reads ("in o") or writes ("q"), as axes."""
@@ -153,44 +168,74 @@ class LanguageInference:
         return model_shapes(self.config)
 
     @property
+    def boundaries(self) -> dict[str, Boundary]:
+        """What is committed between this segment and others: "first" before it, "last" behind it."""
+        segment, positions = self.segment, len(self.tokens)
+        whens = {"first": not segment.begins, "last": not segment.ends}
+        return {
+            when: boundary(self.config, positions, when)
+            for when, is_there in whens.items()
+            if is_there
+        }
+
+    @property
+    def given_shapes(self) -> dict[str, dict[str, Shape]]:
+        """What was committed to before, in the order in which it is opened."""
+        joints = {when: one.shapes for when, one in self.boundaries.items()}
+        return {"weights": self.weight_shapes(), **joints}
+
+    @property
     def unsigned(self) -> frozenset[str]:
         """Committed tensors of unsigned 16-bit integers."""
         norms = [
             f"{norm}.{part}" for norm in self._norms for part in ("limbs", "sq_high", "r_high")
         ]
-        return frozenset(["t", "attention.shift_low", "attention.shift_high", *norms])
+        low = [name for one in self.boundaries.values() for name in one.unsigned]
+        return frozenset(["t", "attention.shift_low", "attention.shift_high", *norms, *low])
 
     # Operators.
 
-    @cached_property
-    def _stream(self) -> ResidualStream:
-        return language_streams(
-            self.config, self.formats, self.tokens, tuple(self.positions.tolist())
-        )
+    def _stream_of(self, segment: Segment) -> ResidualStream:
+        positions = tuple(self.positions.tolist())
+        return language_streams(self.config, self.formats, self.tokens, positions, segment)
+
+    @property
+    def _parts_of_weights(self) -> list[Operator]:
+        """What ties the matrices and biases of a segment's layers to those of all layers."""
+        segment = self.segment
+        moved = tuple(range(segment.size)), tuple(segment.layers)
+        return [
+            Slices(
+                segment.weights(name),
+                (segment.size, *shape[1:]),
+                (Source(name, segment.depth, *moved),),
+            )
+            for name, shape in self.weight_shapes().items()
+            if is_stacked(name) and not segment.is_whole
+        ]
 
     @property
     def _norms(self) -> dict[str, tuple[RMSNorm, Names]]:
         """Two of each layer: in front of its two parts, and one before the output; or behind them."""
         found = {}
-        for name, (inputs, outputs) in norm_tensors(self.config).items():
+        for name, (inputs, outputs) in norm_tensors(self.config, self.segment.ends).items():
             is_last = name == "normf"
-            layers, rows = (1, len(self.positions)) if is_last else (self.config.layers, self._rows)
+            layers, rows = (1, len(self.positions)) if is_last else (self.segment.size, self._rows)
             norm = RMSNorm(self.field, layers, rows, self.config.width, self.formats.epsilon)
             found[name] = (norm, Names(name, {"inputs": inputs, "outputs": outputs}))
         return found
 
     def _linear(self, y: str, x: str, d_in: Shape, blocks: bool, is_index: bool = False) -> Any:
         """A linear layer of all layers, and its rescaling; blocks: y is one of attention's tensors."""
-        config, name = self.config, y.removesuffix("_raw")
+        segment, name = self.segment, y.removesuffix("_raw")
         d_out = self._side(name)
         rows = self._blocks if blocks or name == "o" else self._rows
         y_rows = self._blocks if blocks else self._rows
         x_rows = self._blocks if name == "o" else self._rows
-        bias = f"b_{name}" if has_bias(config, name) else None
-        layer = LinearLayer(
-            y, x, f"w_{name}", bias, config.layers, rows, d_in, d_out, x_rows, y_rows
-        )
-        shape = (config.layers, *y_rows, *d_out)
+        bias = segment.weights(f"b_{name}") if has_bias(self.config, name) else None
+        axes = segment.size, rows, d_in, d_out, x_rows, y_rows
+        layer = LinearLayer(y, x, segment.weights(f"w_{name}"), bias, *axes)
+        shape = (segment.size, *y_rows, *d_out)
         return [layer, *self._skip(y), Rescaled(y, shape, self.formats.shifts[name], is_index)]
 
     def _skip(self, y: str) -> list[Operator]:
@@ -198,11 +243,12 @@ class LanguageInference:
         if f"{y}_skip" not in matrix_names(self.config):
             return []
         x, width = {"o": "y1", "m": "y2"}[y], (self.config.width,)
-        return [AddedProduct(y, x, f"w_{y}_skip", self.config.layers, self._rows, width, width)]
+        weights = self.segment.weights(f"w_{y}_skip")
+        return [AddedProduct(y, x, weights, self.segment.size, self._rows, width, width)]
 
     def _rotated(self, name: str) -> list[Operator]:
         config = self.config
-        shape = (config.layers, *self._blocks, *self._side(name))
+        shape = (self.segment.size, *self._blocks, *self._side(name))
         tables = rotations(config, len(self.tokens))
         assert tables is not None
         rotation = Rotation(name, f"{name}_raw", shape, tables)
@@ -225,7 +271,7 @@ class LanguageInference:
         width = (self.config.width,)
         if not self.config.is_llama:
             return self._linear("f", "y2", width, False, True)
-        shape = (self.config.layers, *self._rows, self.config.ffn_width)
+        shape = (self.segment.size, *self._rows, self.config.ffn_width)
         return [
             *self._linear("g", "y2", width, False, True),
             *self._linear("u", "y2", width, False),
@@ -244,7 +290,7 @@ class LanguageInference:
 
     @property
     def operators(self) -> tuple[Operator, ...]:
-        """From the tokens to the tokens chosen."""
+        """From the tokens to the tokens chosen, or from one boundary to the next."""
         inner = "h" if self.config.is_llama else "activated"
         attention = [*self._attention(), *self._linear("o", "a", self._side("in o"), False)]
         feed_forward = [*self._feed_forward(), *self._linear("m", inner, self._side("in m"), False)]
@@ -253,7 +299,8 @@ class LanguageInference:
             parts = [first, *attention, second, *feed_forward]
         else:
             parts = [*attention, first, *feed_forward, second]
-        return (self._stream, *parts, *last, *self._output())
+        ends = self._output() if self.segment.ends else [Leads(self.boundaries["last"])]
+        return (*self._parts_of_weights, self._stream_of(self.segment), *parts, *last, *ends)
 
     @property
     def exponentials(self) -> Exp:
@@ -265,7 +312,7 @@ class LanguageInference:
 
     @cached_property
     def program(self) -> Program:
-        shape = (self.config.layers, *self._rows, self.config.ffn_width)
+        shape = (self.segment.size, *self._rows, self.config.ffn_width)
         index = "g" if self.config.is_llama else "f"
         lookups = (
             TableLookup(
@@ -277,21 +324,22 @@ class LanguageInference:
         )
         return Program(
             self.scheme,
-            {"weights": self.weight_shapes()},
+            self.given_shapes,
             self._witness_shapes(),
             self.operators,
             lookups,
             self.unsigned,
+            security_bits=self.security_bits,
         )
 
     @property
     def virtual_shapes(self) -> dict[str, Shape]:
         """Tensors that a prover holds beside those that are committed, in a range, or read by norms."""
-        config, width = self.config, (self.config.width,)
-        shapes: dict[str, Shape] = {"activated": (config.layers, *self._rows, config.ffn_width)}
+        config, layers, width = self.config, self.segment.size, (self.config.width,)
+        shapes: dict[str, Shape] = {"activated": (layers, *self._rows, config.ffn_width)}
         if not config.norm_first:
-            shapes["y1"] = (config.layers, *self._rows, *width)
-            shapes["yf"] = (1, len(self.positions), *width)
+            shapes["y1"] = (layers, *self._rows, *width)
+            shapes |= {"yf": (1, len(self.positions), *width)} if self.segment.ends else {}
         return shapes
 
     def _witness_shapes(self) -> dict[str, Shape]:
@@ -312,41 +360,3 @@ def _check_range(what: str, numbers: np.ndarray, limit: int) -> None:
     for number in (int(numbers.min()), int(numbers.max())):
         if not 0 <= number < limit:
             raise UnusableInput(f"{what} {number} is not in [0, {limit})")
-
-
-def model_shapes(config: LanguageModelConfig) -> dict[str, Shape]:
-    """Names and shapes of a model's committed tensors: layers stacked, heads as axes."""
-    layers, width, inner = config.layers, config.width, config.ffn_width
-    heads, keys = (config.heads, config.head_width), (config.kv_heads, config.head_width)
-    sides: dict[str, tuple[Shape, Shape]] = {
-        "q": ((width,), heads),
-        "k": ((width,), keys),
-        "v": ((width,), keys),
-        "o": (heads, (width,)),
-        "m": ((inner,), (width,)),
-    }
-    sides |= dict.fromkeys(("g", "u", "f"), ((width,), (inner,)))
-    sides |= dict.fromkeys(SKIPS, ((width,), (width,)))
-    shapes: dict[str, Shape] = {"embedding": (config.vocab, width)}
-    if not config.is_llama:
-        shapes["positions"] = (config.max_positions, width)
-        shapes["b_output"] = (1, config.vocab)
-    shapes["output"] = (1, width, config.vocab)
-    for name in matrix_names(config):
-        d_in, d_out = sides[name]
-        shapes[f"w_{name}"] = (layers, *d_in, *d_out)
-        if name in linear_names(config) and has_bias(config, name):
-            shapes[f"b_{name}"] = (layers, *d_out)
-    return shapes
-
-
-def committed_integers(config: LanguageModelConfig) -> int:
-    """How many these tensors have."""
-    return sum(map(prod, model_shapes(config).values()))
-
-
-def norm_tensors(config: LanguageModelConfig) -> dict[str, tuple[str, str]]:
-    """Of each norm, by its name: the tensor that it reads and the one that it makes."""
-    if config.norm_first:
-        return {f"norm{suffix}": (f"x{suffix}", f"y{suffix}") for suffix in "12f"}
-    return {"norm1": ("x1", "y2"), "norm2": ("x2", "y3")}

@@ -1,4 +1,4 @@
-"""What a prover works with: a language model's weights and one forward pass, as a program names them.
+"""What a prover works with: one forward pass of a language model, as a program names its tensors.
 
 Tensors are flat on the target: int16 and uint16 as they are committed; remainders, row sums and the
 residual streams, which are virtual, in the type that they need.
@@ -6,29 +6,24 @@ residual streams, which are virtual, in the type that they need.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
-from zkbench.models.language.config import LanguageModelConfig
-from zkbench.models.language.formats import NORM_SHIFT, linear_names, matrix_names
-from zkbench.models.language.integer_model import IntegerLanguageModel
-from zkbench.models.language.integer_operators import integer_product
-from zkbench.models.language.integer_tensors import described_tensors, has_bias
-from zkbench.models.language.tables import Tables, look_up, rotations
-from zkbench.models.language.trace import LanguageTrace
-from zkbench.protocols.language_inference import (
-    LanguageInference,
-    model_shapes,
-    norm_tensors,
+from zkbench.models.language.formats import NORM_SHIFT
+from zkbench.models.language.integer_operators import (
+    check_residual,
+    checked_int16,
+    integer_product,
 )
+from zkbench.models.language.tables import look_up, rotations
+from zkbench.models.language.trace import LanguageTrace, LayersTrace, OutputTrace
+from zkbench.protocols.language_inference import LanguageInference
+from zkbench.protocols.language_segment import Boundary
+from zkbench.protocols.language_tensors import norm_tensors
 from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
@@ -41,107 +36,48 @@ _READERS = 16
 _ROOT_BITS = 24  # of what protocols/rmsnorm.py takes
 
 
-def model_arrays(model: IntegerLanguageModel, place: Place = np.asarray) -> Arrays:
-    """The committed tensors of a model, by the names of ``model_shapes``.
-
-    place: where to; brings one tensor after the other to a GPU, say.
-    """
-    config, shapes = model.config, model_shapes(model.config)
-    outer = {"embedding": "embedding", "output": "output"}
-    if not config.is_llama:
-        outer |= {"positions": "positions", "b_output": "output.bias"}
-    found = {name: place(model.tensor(inner)) for name, inner in outer.items()}
-    for name in matrix_names(config):
-        found[f"w_{name}"] = _stacked(model, name, "", place)
-        if name in linear_names(config) and has_bias(config, name):
-            found[f"b_{name}"] = _stacked(model, name, ".bias", place)
-    return {name: array.reshape(shapes[name]) for name, array in found.items()}
-
-
-def _stacked(model: IntegerLanguageModel, name: str, suffix: str, place: Place) -> Any:
-    """One kind of tensor of all layers; threads read or draw them, a few ahead."""
-    names = [f"layers.{layer}.{name}{suffix}" for layer in range(model.config.layers)]
-    stack: Any = None
-    with ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as readers:
-        for layer, made in enumerate(readers.map(model.tensor, names)):
-            tensor = place(made)
-            if stack is None:
-                stack = np.empty((len(names), *tensor.shape), dtype=tensor.dtype, like=tensor)
-            stack[layer] = tensor
-    return stack
-
-
-def model_tensors(
-    target: Target, field: Field, arrays: Mapping[str, Any], on_host: bool = False
-) -> dict[str, Array]:
-    """The same for a program; biases also lifted to E, as "name.lifted".
-
-    on_host: weights stay where they are, and come to the target piece by piece.
-    """
-    if on_host:
-        tensors = {name: array.reshape(-1) for name, array in arrays.items()}
-    else:
-        tensors = {name: target.to_device(array) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        if name.startswith("b_"):
-            tensors[f"{name}.lifted"] = target.to_device(field.lift(_on_host(array)))
-    return tensors
-
-
-class StackedModel(IntegerLanguageModel):
-    """The model whose tensors are these stacks; it computes where ``place`` brings them."""
-
-    def __init__(
-        self, model: IntegerLanguageModel, arrays: Mapping[str, Any], place: Place = np.asarray
-    ) -> None:
-        tensors = _StackedTensors(model.config, arrays, place)
-        super().__init__(model.config, model.formats, tensors)
-        self._place = place
-
-    def tables(self, positions: int) -> Tables:
-        found = super().tables(positions)
-        return replace(
-            found,
-            **{
-                one.name: self._place(getattr(found, one.name))
-                for one in fields(found)
-                if getattr(found, one.name) is not None
-            },
-        )
-
-
-class _StackedTensors:
-    def __init__(
-        self, config: LanguageModelConfig, arrays: Mapping[str, Any], place: Place
-    ) -> None:
-        self._described, self._arrays, self._place = described_tensors(config), arrays, place
-
-    def tensor(self, name: str) -> Any:
-        shape, _ = self._described[name]
-        if not name.startswith("layers."):
-            stacked = {"output.bias": "b_output"}.get(name, name)
-            return self._place(self._arrays[stacked]).reshape(shape)
-        _, layer, matrix, *bias = name.split(".")
-        stack = self._arrays[f"{'b' if bias else 'w'}_{matrix}"]
-        return self._place(stack[int(layer)]).reshape(shape)
+def boundary_arrays(boundary: Boundary, stream: Any) -> Arrays:
+    """The halves of a stream between two segments, or itself, in 16 bits."""
+    if not boundary.in_halves:
+        (name,) = boundary.limbs
+        return {name: checked_int16(stream, "stream between segments")}
+    check_residual(stream, "a segment")
+    high, low = boundary.limbs
+    return {high: (stream >> 16).astype(np.int16), low: (stream & 0xFFFF).astype(np.uint16)}
 
 
 class WitnessTensors:
-    """All tensors of one forward pass."""
+    """All tensors of a forward pass through the layers of a segment.
+
+    weights: their matrices and biases, as ``segment_arrays`` names them. trace: of these layers; where
+    the model ends with them, with the output. before: the stream that they begin with, S x D, unless
+    the model begins with them.
+    """
 
     def __init__(
-        self, inference: LanguageInference, weights: Mapping[str, np.ndarray], trace: LanguageTrace
+        self,
+        inference: LanguageInference,
+        weights: Mapping[str, np.ndarray],
+        trace: LayersTrace,
+        before: Any = None,
     ) -> None:
         self.inference, self.weights, self.trace = inference, weights, trace
+        self.before, self.segment = before, inference.segment
         self.config, self.formats = inference.config, inference.formats
         self.arrays: Arrays = {}
+
+    @property
+    def _out(self) -> OutputTrace:
+        assert isinstance(self.trace, LanguageTrace), "the output layer is in the last segment"
+        return self.trace.output
 
     def to_target(self, target: Target) -> dict[str, Array]:
         self._streams()
         self._attention()
         self._feed_forward()
         self._norms()
-        self._output()
+        if self.segment.ends:
+            self._output()
         shapes = self.inference.program.witness
         for name, array in self.arrays.items():
             assert name not in shapes or array.size == prod(shapes[name]), name
@@ -164,31 +100,40 @@ class WitnessTensors:
             self._residual_stream()
             return
         trace = self.trace
-        self.arrays |= {"y1": trace["y1"], "yf": trace.output.y[None]}
+        self.arrays |= {"y1": trace["y1"]}
+        if self.segment.ends:
+            self.arrays["yf"] = self._out.y[None]
         for name, written in (("x1", "o"), ("x2", "m")):
             sums = np.empty(trace[written].shape, np.int32, like=trace[written])
-            for layer in range(self.config.layers):
+            for place, layer in enumerate(self.segment.layers):
                 shift = self.formats.residual_shift(layer, written)
-                sums[layer] = trace[written][layer].astype(np.int32) << shift
+                sums[place] = trace[written][place].astype(np.int32) << shift
             self.arrays[name] = sums
 
     def _residual_stream(self) -> None:
-        config, formats, trace = self.config, self.formats, self.trace
+        segment, trace = self.segment, self.trace
+        x = self._embedded() if segment.begins else self.before
+        streams = {
+            name: np.empty((segment.size, *x.shape), np.int32, like=x) for name in ("x1", "x2")
+        }
+        for place, layer in enumerate(segment.layers):
+            for name, added in (("x1", "o"), ("x2", "m")):
+                streams[name][place] = x
+                shift = self.formats.residual_shift(layer, added)
+                x = x + (trace[added][place].astype(np.int64) << shift)
+        self.arrays |= streams
+        if segment.ends:
+            asked = np.asarray(trace.positions, like=x)
+            self.arrays["xf"] = x[asked][None].astype(np.int32)
+
+    def _embedded(self) -> Any:
+        formats, trace = self.formats, self.trace
         table = np.asarray(self.weights["embedding"], like=trace["o"])
         x = table[np.asarray(trace.tokens, like=table)].astype(np.int64) << formats.embedding_shift
-        if not config.is_llama:
-            rows = np.asarray(self.weights["positions"], like=x)[: len(x)].astype(np.int64)
-            x = x + (rows << formats.positions_shift)
-        streams = {
-            name: np.empty((config.layers, *x.shape), np.int32, like=x) for name in ("x1", "x2")
-        }
-        for layer in range(config.layers):
-            for name, added in (("x1", "o"), ("x2", "m")):
-                streams[name][layer] = x
-                shift = formats.residual_shift(layer, added)
-                x = x + (trace[added][layer].astype(np.int64) << shift)
-        asked = np.asarray(trace.positions, like=x)
-        self.arrays |= {**streams, "xf": x[asked][None].astype(np.int32)}
+        if self.config.is_llama:
+            return x
+        rows = np.asarray(self.weights["positions"], like=x)[: len(x)].astype(np.int64)
+        return x + (rows << formats.positions_shift)
 
     def _linear(self, y: str, x: Any, skipped: Any = None) -> None:
         """The remainders of a linear layer; x, skipped: layers x rows x d_in."""
@@ -226,7 +171,8 @@ class WitnessTensors:
         self.arrays["attention.shift_high"] = (shift >> 16).astype(np.uint16)
         self._attention_sums()
         self.arrays["o"] = trace["o"]
-        self._linear("o", trace["a"].reshape(config.layers, len(trace.tokens), -1), trace["y1"])
+        outputs = trace["a"].reshape(self.segment.size, len(trace.tokens), -1)
+        self._linear("o", outputs, trace["y1"])
 
     def _rotation(self, name: str, x: Any) -> None:
         tables = rotations(self.config, len(self.trace.tokens))
@@ -296,7 +242,7 @@ class WitnessTensors:
         self.arrays |= {"activated": activated, "h": self.trace["h"], "h.remainders": remainders}
 
     def _norms(self) -> None:
-        for name, (x, y) in norm_tensors(self.config).items():
+        for name, (x, y) in norm_tensors(self.config, self.segment.ends).items():
             ss, sq, r = self._roots(name)
             _check_roots(name, sq)
             self.arrays[y], self.arrays[f"{name}.sums"] = self._norm_outputs(y), ss
@@ -310,7 +256,7 @@ class WitnessTensors:
         if name != "normf":
             ss, sq, r = (self.trace[name.replace("norm", part)] for part in ("ss", "sq", "r"))
             return ss, sq, r
-        out = self.trace.output
+        out = self._out
         assert out.ss is not None
         assert out.sq is not None
         assert out.r is not None
@@ -318,7 +264,7 @@ class WitnessTensors:
 
     def _norm_outputs(self, y: str) -> Any:
         if y == "yf":
-            return self.trace.output.y[None]
+            return self._out.y[None]
         return self._layer_outputs() if y == "y3" else self.trace[y]
 
     def _layer_outputs(self) -> Any:
@@ -336,7 +282,7 @@ class WitnessTensors:
         self.arrays[f"{name}.remainders"] = self._by_layer(x, x.shape, layer)
 
     def _output(self) -> None:
-        out = self.trace.output
+        out = self._out
         self.arrays["logits"] = out.logits
         sums = integer_product(out.y, np.asarray(self.weights["output"][0], like=out.y))
         if "b_output" in self.weights:
@@ -360,9 +306,3 @@ def _check_roots(name: str, sq: Any) -> None:
 def _packed(array: Any) -> Any:
     """The array without gaps (NumPy's own function would not leave it where it is)."""
     return array if array.flags.c_contiguous else array.copy()
-
-
-def _on_host(array: Any) -> np.ndarray:
-    """A copy on the host of what may be on a GPU."""
-    host: np.ndarray = array.get() if hasattr(array, "get") else array
-    return host

@@ -10,17 +10,18 @@ it has put out, and the first layer reads E[token_i, :] + P[i, :].
 A claim on such a stream, with weights (layer) x (position) x (width), is a sum of claims on its parts
 with the same weights on the last two axes. The prover sends the values of all parts but the last, for
 which the rest remains: the embedding, where it is one of them. Tokens are public, so what is claimed of
-it is a sum over rows of the committed table.
+it is a sum over rows of the committed table. Layers that are proven alone (language_segment.py) begin
+with a committed tensor in its place.
 
 No rounds; a few elements a claim. Soundness: that of the claims that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -53,30 +54,86 @@ class Part:
 class Tap:
     """A virtual tensor: for every entry of its first axis, a stream at some place of the model.
 
-    embedded: whether it begins with the embedding, for every such entry.
+    begins: whether it has what the streams begin with in it, for every such entry.
     rows: positions that its second axis holds; None: all of them.
     """
 
     name: str
     parts: tuple[Part, ...]
-    embedded: tuple[bool, ...]
+    begins: tuple[bool, ...]
     rows: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class ResidualStream:
-    """``tokens``: of all positions, padding included. table: name of the table P, or None."""
+class Beginning(Protocol):
+    """What streams begin with, S x D: committed tensors, times powers of two."""
 
-    positions: int
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Names and shapes of these tensors."""
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        """The powers of two."""
+
+    def parts(
+        self, field: Field, total: Element, rows: AxisWeight, at_width: AxisWeight
+    ) -> list[Weighted]:
+        """The tensors with their weights, where it has the weights ``total`` x rows x width."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Rows of the embedding E and, if there is a ``table`` P of positions, its first rows.
+
+    tokens: of all positions, padding included.
+    """
+
+    tokens: np.ndarray
     width: int
     vocab: int
-    tokens: np.ndarray
-    taps: tuple[Tap, ...]
     embedding: str
     embedding_shift: int
     table: str | None = None
     table_shift: int = 0
     table_length: int = 0
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        positions = {} if self.table is None else {self.table: (self.table_length, self.width)}
+        return {**positions, self.embedding: (self.vocab, self.width)}
+
+    @property
+    def shifts(self) -> list[int]:
+        return [*([] if self.table is None else [self.table_shift]), self.embedding_shift]
+
+    def parts(
+        self, field: Field, total: Element, rows: AxisWeight, at_width: AxisWeight
+    ) -> list[Weighted]:
+        """Positions, if there are any, and tokens."""
+        positions = len(self.tokens)
+        by_row = _entries(field, rows, positions)
+        parts: list[Weighted] = []
+        if self.table is not None:
+            padded = [total * (1 << self.table_shift) * w for w in by_row]
+            padded += [field.element(0)] * (self.table_length - positions)
+            parts.append((self.table, AxisWeights((VectorAxis(tuple(padded)), at_width))))
+        by_token: dict[int, Element] = {}
+        for token, w in zip(self.tokens.tolist(), by_row, strict=True):
+            by_token[token] = by_token[token] + w if token in by_token else w
+        scale = total * (1 << self.embedding_shift)
+        scaled = {token: scale * w for token, w in by_token.items()}
+        at_tokens = WordsAxis.of(field, self.vocab, scaled)
+        return [*parts, (self.embedding, AxisWeights((at_tokens, at_width)))]
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualStream:
+    """The streams of a stack of layers, over so many positions and of this width."""
+
+    positions: int
+    width: int
+    taps: tuple[Tap, ...]
+    beginning: Beginning
 
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
@@ -88,10 +145,10 @@ class ResidualStream:
         return max(bound for tap in self.taps for bound in self._bounds(tap))
 
     def _bounds(self, tap: Tap) -> Iterator[int]:
-        start = [self.embedding_shift] + ([self.table_shift] if self.table else [])
-        for k, embedded in enumerate(tap.embedded):
+        start = self.beginning.shifts
+        for k, begins in enumerate(tap.begins):
             shifts = [part.shifts[l] for part in tap.parts for l in part.layers[k]]
-            yield sum(1 << (15 + shift) for shift in shifts + (start if embedded else []))
+            yield sum(1 << (15 + shift) for shift in [*shifts, *(start if begins else ())])
 
     def prove(self, run: ProverRun) -> None:
         for tap, claim in self._claims(run):
@@ -111,35 +168,18 @@ class ResidualStream:
         return [(tap, claim) for tap in self.taps for claim in run.ledger.take(tap.name)]
 
     def _parts(self, field: Field, tap: Tap, weights: AxisWeights) -> list[Weighted]:
-        """The parts of a claim on a tap, each with its weights; the embedding is the last."""
+        """The parts of a claim on a tap, each with its weights; the beginning is the last."""
         at_layer, at_row, at_width = weights.axes
-        layers = _entries(field, at_layer, len(tap.embedded))
+        layers = _entries(field, at_layer, len(tap.begins))
         rows = self._row_weights(field, tap, at_row)
         parts = [
             (part.stack, AxisWeights((_stack_weights(field, part, layers), rows, at_width)))
             for part in tap.parts
         ]
-        if any(tap.embedded):
-            total = _sum(field, [w for w, one in zip(layers, tap.embedded, strict=True) if one])
-            parts += self._embedded(field, total, _entries(field, rows, self.positions), at_width)
+        if any(tap.begins):
+            total = _sum(field, [w for w, one in zip(layers, tap.begins, strict=True) if one])
+            parts += self.beginning.parts(field, total, rows, at_width)
         return parts
-
-    def _embedded(
-        self, field: Field, total: Element, by_row: list[Element], at_width: AxisWeight
-    ) -> list[Weighted]:
-        """Positions, if there are any, and tokens, with their rows' weights times ``total``."""
-        parts: list[Weighted] = []
-        if self.table is not None:
-            padded = [total * (1 << self.table_shift) * w for w in by_row]
-            padded += [field.element(0)] * (self.table_length - self.positions)
-            parts.append((self.table, AxisWeights((VectorAxis(tuple(padded)), at_width))))
-        by_token: dict[int, Element] = {}
-        for token, w in zip(self.tokens.tolist(), by_row, strict=True):
-            by_token[token] = by_token[token] + w if token in by_token else w
-        scale = total * (1 << self.embedding_shift)
-        scaled = {token: scale * w for token, w in by_token.items()}
-        at_tokens = WordsAxis.of(field, self.vocab, scaled)
-        return [*parts, (self.embedding, AxisWeights((at_tokens, at_width)))]
 
     def _row_weights(self, field: Field, tap: Tap, at_row: AxisWeight) -> AxisWeight:
         """Weights over all positions, from weights over those that a tap holds."""
@@ -151,8 +191,8 @@ class ResidualStream:
         return VectorAxis(tuple(weights))
 
     def _shape(self, name: str) -> Shape:
-        if name == self.table:
-            return (self.table_length, self.width)
+        if name in self.beginning.shapes:
+            return self.beginning.shapes[name]
         stacks = {part.stack: len(part.shifts) for tap in self.taps for part in tap.parts}
         return (stacks[name], self.positions, self.width)
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,31 @@ from zkbench.models.language.integer_tensors import (
     has_bias,
 )
 from zkbench.models.language.tables import Tables
-from zkbench.models.language.trace import LanguageTrace, OutputTrace, StackedLayers
+from zkbench.models.language.trace import (
+    LanguageTrace,
+    LayersTrace,
+    OutputTrace,
+    StackedLayers,
+)
 from zkbench.models.mapped_tensors import MappedTensors, streamed
 
 _FILE_NAME = "integer_model.safetensors"
 _FILE_KEY = "zkbench"
 _FILE_KIND = {"kind": "integer language model", "version": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What an inference is about.
+
+    tokens: int64, S, padded with zeros to whole blocks; the first `num_tokens` are given. positions:
+    int64, where the output layer is asked for. context: what all layers need.
+    """
+
+    tokens: Int64s
+    num_tokens: int
+    positions: Int64s
+    context: LayerContext
 
 
 class IntegerLanguageModel:
@@ -93,31 +113,53 @@ class IntegerLanguageModel:
         power of two; by default that of `block_size`. Raises `UnusableInput` for tokens or
         positions that the model has not, `QuantisationError` where a value leaves its range.
         """
+        prompt = self.prompt(tokens, positions, block)
+        layers = range(self.config.layers)
+        trace, stream = self.forward_layers(prompt, layers, self.embed(prompt.tokens))
+        return LanguageTrace(**vars(trace), output=self.output_at(prompt, stream))
+
+    def prompt(
+        self, tokens: ArrayLike, positions: ArrayLike | None = None, block: int | None = None
+    ) -> Prompt:
+        """The arguments of `forward`, checked and padded."""
         given = self._checked_tokens(tokens)
         asked = _checked_positions(positions, len(given))
-        context, padded = self._prepare(given, block)
-        stack = StackedLayers(self.config.layers)
-        stream = self.embed(padded)
-        for index, found, following in self.run_layers(context, stream):
-            stack.add(index, found)
+        block = block_size(len(given)) if block is None else block
+        if block < 1 or block & (block - 1):
+            raise UnusableInput(f"the block is {block}; it must be a power of two")
+        padded = np.zeros(-(-len(given) // block) * block, dtype=np.int64)
+        padded[: len(given)] = given
+        check_tokens(self.config, padded)
+        return Prompt(padded, len(given), asked, self.context(len(padded), block))
+
+    def forward_layers(
+        self, prompt: Prompt, layers: range, stream: Int64s
+    ) -> tuple[LayersTrace, Int64s]:
+        """All values of some layers, from the stream before them, and the stream behind them."""
+        stack = StackedLayers(len(layers))
+        for index, found, following in self.run_layers(prompt.context, stream, layers):
+            stack.add(index - layers.start, found)
             stream = following
-        output = self.output(stream[np.asarray(asked, like=stream)])
-        return LanguageTrace(padded, len(given), context.block, asked, stack.tensors, output)
+        about = prompt.tokens, prompt.num_tokens, prompt.context.block, prompt.positions
+        return LayersTrace(*about, stack.tensors), stream
+
+    def output_at(self, prompt: Prompt, stream: Int64s) -> OutputTrace:
+        """The output layer where it is asked for, from the stream behind the last layer."""
+        return self.output(stream[np.asarray(prompt.positions, like=stream)])
 
     def logits(self, tokens: ArrayLike) -> Int16s:
         """The logits behind every token, S x V; nothing else is kept."""
-        given = self._checked_tokens(tokens)
-        context, padded = self._prepare(given, None)
-        stream = self.embed(padded)
-        for _, _, following in self.run_layers(context, stream):
+        prompt = self.prompt(tokens)
+        stream = self.embed(prompt.tokens)
+        for _, _, following in self.run_layers(prompt.context, stream):
             stream = following
-        return self.output(stream[: len(given)]).logits
+        return self.output(stream[: prompt.num_tokens]).logits
 
     def run_layers(
-        self, context: LayerContext, stream: Int64s
+        self, context: LayerContext, stream: Int64s, layers: range | None = None
     ) -> Iterator[tuple[int, LayerTensors, Int64s]]:
-        """Index, tensors and following stream of each layer; one layer's weights at a time."""
-        for index in range(self.config.layers):
+        """Index, tensors and following stream of each layer, or of some; one's weights at a time."""
+        for index in range(self.config.layers) if layers is None else layers:
             found, stream = forward_layer(context, index, self.layer(index), stream)
             yield index, found, stream
 
@@ -213,15 +255,6 @@ class IntegerLanguageModel:
             raise UnusableInput(f"tokens are {given.dtype} of shape {given.shape}, not integers")
         check_tokens(self.config, given)
         return given.astype(np.int64)
-
-    def _prepare(self, tokens: Int64s, block: int | None) -> tuple[LayerContext, Int64s]:
-        block = block_size(len(tokens)) if block is None else block
-        if block < 1 or block & (block - 1):
-            raise UnusableInput(f"the block is {block}; it must be a power of two")
-        padded = np.zeros(-(-len(tokens) // block) * block, dtype=np.int64)
-        padded[: len(tokens)] = tokens
-        check_tokens(self.config, padded)
-        return self.context(len(padded), block), padded
 
 
 def _checked_positions(positions: ArrayLike | None, count: int) -> Int64s:

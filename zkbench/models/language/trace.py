@@ -31,11 +31,12 @@ class OutputTrace:
 
 
 @dataclass(frozen=True, eq=False)
-class LanguageTrace:
-    """All values of an integer forward pass; see integer_layer for what each is.
+class LayersTrace:
+    """All values of some layers of an integer forward pass; see integer_layer for what each is.
 
-    S counts the padded positions, `num_tokens` the real ones; `tokens` (S) ends in zeros. B is
-    `block`, T the tiles on and below the diagonal. `tensors`, each with the layers as first axis:
+    S counts the padded positions, `num_tokens` the real ones; `tokens` (S) ends in zeros; the output
+    layer is asked for at `positions`. B is `block`, T the tiles on and below the diagonal. `tensors`,
+    each with the layers as first axis:
         y1, y2          int16, S x D: what attention and the feed-forward part read
         ss1, ss2        int64, S: of the first and the second norm of a layer
         sq1, sq2, r1, r2    int32, S
@@ -54,10 +55,16 @@ class LanguageTrace:
     block: int
     positions: Int64s
     tensors: Mapping[str, NDArray[Any]]
-    output: OutputTrace
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.tensors[name]
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageTrace(LayersTrace):
+    """All values of an integer forward pass: those of all layers, and of the output layer."""
+
+    output: OutputTrace
 
 
 class StackedLayers:
