@@ -16,7 +16,7 @@ from zkbench.commitments.schemes import DEFAULT, Scheme
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, PathLike, read_bytes, read_json
 from zkbench.kernels.launch import Array, Target
-from zkbench.language_memory import require_commit_memory, require_proof_memory
+from zkbench.language_memory import require_commit_memory, require_memory
 from zkbench.language_plan import LanguagePlan, claimed_plan
 from zkbench.language_segments import LanguageProver, verify_segments
 from zkbench.language_statement import (
@@ -161,8 +161,7 @@ def prove_language_inference(
     planned = LanguagePlan.of(public, claimed, segment)
     remedy = "use fewer tokens" if planned.is_whole else "use fewer tokens or longer segments"
     binding.require_bits(planned.soundness_terms(), minimum_bits, remedy)
-    for index in {0, planned.cut.count - 1}:
-        require_proof_memory(planned.inference(index), target)
+    require_memory(planned, target)
     model = committed.placed, committed.data, committed.tensors
     return LanguageProver(*model, target, timer, note).prove(planned)
 

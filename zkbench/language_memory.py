@@ -13,6 +13,7 @@ import psutil
 from zkbench.commitments.schemes import Scheme
 from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import Target
+from zkbench.language_plan import LanguagePlan
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.placed_model import WEIGHT_BYTES, stays_on_host
 from zkbench.placement import cupy_for, free_memory
@@ -57,6 +58,12 @@ def require_proof_memory(inference: LanguageInference, target: Target) -> None:
     needed = witness_bytes(inference)
     needed += inference.scheme.commitment(_NO_ROOT, witness).least_bytes
     _require_device(target, needed, what, remedy)
+
+
+def require_memory(plan: LanguagePlan, target: Target) -> None:
+    """The same of all segments of a proof: the first is the largest, the last has the output."""
+    for index in sorted({0, plan.cut.count - 1}):
+        require_proof_memory(plan.inference(index), target)
 
 
 def witness_bytes(inference: LanguageInference) -> int:

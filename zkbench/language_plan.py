@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zkbench import binding, segments
+from zkbench import segments
 from zkbench.commitments.interleaved import Commitment
 from zkbench.commitments.schemes import Scheme
 from zkbench.errors import UnusableInput
@@ -108,12 +108,9 @@ class LanguagePlan:
 def claimed_plan(
     proof: bytes, statement: LanguageStatement, public: LanguageCommitment
 ) -> LanguagePlan:
-    """How a proof says that it is cut; raises ProofRejected unless its header is the statement's."""
-    outer = Proof.from_bytes(proof)
-    length = segments.claimed_length(outer)
+    """How a proof says that it is cut; raises ProofRejected for what cannot be."""
+    length = segments.claimed_length(Proof.from_bytes(proof))
     try:
-        plan = LanguagePlan.of(public, statement, length)
+        return LanguagePlan.of(public, statement, length)
     except UnusableInput as error:
         raise ProofRejected(str(error)) from error
-    binding.require_header(outer, plan.protocol(), statement)
-    return plan

@@ -157,8 +157,9 @@ def verify_segments(plan: LanguagePlan, proof: bytes) -> None:
     if plan.is_whole:
         verify_segment(plan, 0, (), proof)
         return
-    count = plan.cut.count
-    states, parts = segments.split(Proof.from_bytes(proof), count - 1, count)
+    outer, count = Proof.from_bytes(proof), plan.cut.count
+    binding.require_header(outer, plan.protocol(), plan.statement)
+    states, parts = segments.split(outer, count - 1, count)
     for index, part in enumerate(parts):
         verify_segment(plan, index, tuple(states[max(index - 1, 0) : index + 1]), part)
 

@@ -13,6 +13,7 @@ COLUMNS = [
     Column("model", "model"),
     Column("machine", "machine"),
     Column("param_positions", "tokens", lambda value: f"{int(value):,}"),
+    Column("segment", "layers at once", str),
     Column("extra_weights", "weights (million)", significant(4, 1e6)),
     Column("extra_commit_s", "commit (s)", significant(3)),
     Column("prove_s_median", "prove (s)", significant(3)),
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="path without suffix")
     options = parser.parse_args(arguments)
-    write_table(language_records(read_records([options.records])), COLUMNS, options.out)
+    rows = language_records(read_records([options.records]), in_segments=True)
+    write_table(rows, COLUMNS, options.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 from zkbench import placed_model
 from zkbench.bench import language_models
 from zkbench.bench.cases import make_case
-from zkbench.bench.language_models import integer_model, padded, prompt
+from zkbench.bench.language_models import integer_model, prompt
 from zkbench.bench.language_records import nominal_parameters, printed_name
 from zkbench.bench.runner import run_case
 from zkbench.bench.timers import PhaseTimer
@@ -33,6 +33,7 @@ from zkbench.security import MINIMUM_BITS
 SHIPPED_RUN = {"model": "llama-bytes", "positions": 12, "scheme": "whir", "johnson": 0}
 RANDOM_RUN = {"model": "opt-tiny", "positions": 11, "scheme": "whir", "johnson": 0}
 LATE_RUN = {**RANDOM_RUN, "model": "opt-late"}
+CUT_RUN = {**RANDOM_RUN, "segment": 1}
 TINY = LanguageModelConfig(
     family="opt",
     vocab=60,
@@ -75,8 +76,8 @@ def verifier(params: dict[str, Any], seed: int = 0) -> Any:
 
 @pytest.fixture(
     scope="module",
-    params=[SHIPPED_RUN, RANDOM_RUN, LATE_RUN],
-    ids=["shipped", "random", "norms last"],
+    params=[SHIPPED_RUN, RANDOM_RUN, LATE_RUN, CUT_RUN],
+    ids=["shipped", "random", "norms last", "in segments"],
 )
 def proven(request: pytest.FixtureRequest, tiny: None) -> tuple[Any, bytes]:
     """A verifier's case, and an honest proof."""
@@ -123,6 +124,16 @@ def test_the_values_that_are_committed_and_looked_up_are_counted() -> None:
     checked += 2 * TINY.width + 12 + 3 * TINY.vocab  # the last norm, and the output, of one row
     assert sizes["range_checks"] == checked
     assert sizes["committed_values"] > layers * rows * (8 * TINY.width + TINY.ffn_width) + scores
+
+
+def test_segments_are_counted_together() -> None:
+    cut, whole = ready(CUT_RUN), ready(RANDOM_RUN)
+    sizes, all_at_once = cut._sizes(), whole._sizes()
+    assert sizes["table_lookups"] == all_at_once["table_lookups"]
+    assert sizes["range_checks"] == all_at_once["range_checks"]
+    assert sizes["committed_values"] > all_at_once["committed_values"]  # counts, of both segments
+    assert len(cut.prove(PhaseTimer())) > len(whole.prove(PhaseTimer()))
+    assert cut.soundness_bits() > 100
 
 
 def test_an_honest_proof_is_accepted(proven: tuple[Any, bytes]) -> None:
@@ -232,7 +243,7 @@ def test_a_changed_proof_is_rejected(proven: tuple[Any, bytes]) -> None:
 def test_a_proof_of_another_statement_is_rejected(seed: int, change: dict[str, int]) -> None:
     returned = ready(RANDOM_RUN | change, seed).prove(PhaseTimer())
     verifier(RANDOM_RUN | change, seed).verify(returned)
-    with pytest.raises(ProofRejected, match="the proof is of another statement"):
+    with pytest.raises(ProofRejected, match=r"of another statement|with other parameters"):
         verifier(RANDOM_RUN).verify(returned)
 
 
@@ -253,6 +264,8 @@ def test_a_changed_prompt_is_rejected() -> None:
         ({"positions": 65}, "language: opt-tiny has 64 positions, not 65"),
         ({"scheme": "ligero", "johnson": 1}, "johnson must be 0 with ligero"),
         ({"layers": 1}, "language: unknown parameter layers"),
+        ({"segment": 0}, "language: segment must be an integer from 1 to 40, not 0"),
+        ({"segment": 3}, "language: opt-tiny has 2 layers, not 3"),
     ],
 )
 def test_bad_parameters_get_a_sentence(change: dict[str, Any], reason: str) -> None:
@@ -274,14 +287,6 @@ def test_a_random_prompt_follows_from_the_seed() -> None:
     assert (first == again).all()
     assert (first != other).any()
     assert 0 <= first.min() <= first.max() < TINY.vocab
-
-
-@pytest.mark.parametrize(("count", "length", "block"), [(1, 1, 1), (11, 16, 16), (130, 256, 128)])
-def test_prompts_are_padded_as_the_integer_model_pads_them(count, length, block) -> None:
-    tokens, found = padded(np.arange(1, count + 1))
-    assert (len(tokens), found) == (length, block)
-    assert tokens[count - 1] == count
-    assert not tokens[count:].any()
 
 
 @pytest.mark.parametrize("name", ["llama-bytes", "opt-tiny", "opt-late"])

@@ -81,6 +81,36 @@ def test_prove_as_json_and_at_all_positions():
     assert (sizes["tokens"], sizes["positions"]) == (len(PROMPT), len(PROMPT))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prove_in_segments(family):
+    done = prove_language(model=f"m-{family}", segment=1)
+    assert (done.code, done.err) == (0, "")
+    assert f"by model {commitment_digest(family)[:16]} in 2 segments on cpu" in done.out
+    assert Path("s").read_bytes() == Path(f"{family}.json").read_bytes()
+    whole, cut = os.path.getsize(f"{family}.proof"), os.path.getsize("p")
+    assert 1.5 * whole < cut < 2.5 * whole
+    done = verify_language(family, proof="p", statement="s")
+    assert (done.code, done.err) == (0, "")
+    assert f"{cut:,} bytes" in done.out
+    said = [
+        zkbench("soundness", *of, "--commitment", f"m-{family}/commitment.json", "--json")
+        for of in (["p"], ["--num-tokens", len(PROMPT), "--segment", 1])
+    ]
+    assert said[0].out == said[1].out
+    assert json.loads(said[0].out)["segment"] == 1
+    assert json.loads(said[0].out)["total_bits"] >= 100
+
+
+def test_segments_as_json():
+    result = json.loads(prove_language(json=True, segment=2).out)
+    assert result["segment"] == 2
+    assert Path("p").read_bytes() == Path("llama.proof").read_bytes()
+
+
+def commitment_digest(family):
+    return json.loads(Path(f"{family}.json").read_text())["model"]
+
+
 def test_tokens_instead_of_a_prompt():
     np.save("t.npy", np.frombuffer(PROMPT.encode(), np.uint8))
     assert prove_language(tokens="t.npy").code == 0

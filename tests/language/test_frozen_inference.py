@@ -19,11 +19,11 @@ FOLDER = Path(__file__).parents[1] / "fixtures" / "language-inference-v1"
 RENEW = "python tests/fixtures/renew_language_inference.py"
 
 
-@pytest.fixture
-def frozen():
+@pytest.fixture(params=["proof", "proof-in-segments"])
+def frozen(request):
     public = read_language_commitment(FOLDER / "commitment.json")
     statement = read_language_statement(FOLDER / "statement.json")
-    return public, statement, read_bytes(FOLDER / "proof")
+    return public, statement, read_bytes(FOLDER / request.param)
 
 
 def test_frozen_proof_still_verifies(frozen):
@@ -46,4 +46,4 @@ def test_frozen_proof_of_something_else(frozen):
 
 
 def test_fixtures_are_small():
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 250_000
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 550_000

@@ -112,7 +112,7 @@ def test_the_same_proof_whatever_memory_and_threads_there_are() -> None:
 
 def test_a_run_of_several_segments(case: RunCase) -> None:
     """Over several epochs, the last segment shorter."""
-    assert case.run.segments.bounds == [(0, 2), (2, 2), (4, 1)]
+    assert case.run.segments.cut.bounds == [(0, 2), (2, 2), (4, 1)]
     assert case.verify() >= FEW_BITS
     public = TrainingCommitment.from_json(json.loads(json.dumps(case.public.to_json())))
     statement = TrainingStatement.from_json(json.loads(json.dumps(case.statement.to_json())))

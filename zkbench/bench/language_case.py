@@ -10,6 +10,7 @@ before, and what is shown is: the model behind this root continues this prompt w
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,13 +18,7 @@ from typing import Any
 import numpy as np
 
 from zkbench.bench.commitment_case import make_scheme
-from zkbench.bench.language_models import (
-    config_of,
-    integer_model,
-    measured_models,
-    padded,
-    prompt,
-)
+from zkbench.bench.language_models import config_of, integer_model, measured_models, prompt
 from zkbench.bench.memory import HostMemoryPeak
 from zkbench.bench.plain_forward import plain_forward
 from zkbench.bench.protocol_case import Limits, read_params
@@ -32,25 +27,28 @@ from zkbench.bench.sampling import timed
 from zkbench.bench.timers import PhaseTimer
 from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import target as find_target
-from zkbench.language_memory import require_commit_memory, require_proof_memory
+from zkbench.language_memory import require_commit_memory, require_memory
+from zkbench.language_plan import LanguagePlan
+from zkbench.language_segments import LanguageProver, verify_segments
+from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.shipped import SHIPPED
 from zkbench.placed_model import PlacedModel
 from zkbench.placement import fit_workspace
-from zkbench.proof import Proof, ProofRejected, canonical_json
-from zkbench.protocols.language_inference import LanguageInference
-from zkbench.protocols.language_tensors import committed_integers, model_shapes
+from zkbench.progress import silent
+from zkbench.proof import ProofRejected, canonical_json
+from zkbench.protocols.language_tensors import committed_integers
+from zkbench.protocols.program import Program
 from zkbench.security import total_bits
-from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 _LENGTH_BYTES = 4
 _WARM_BELOW_S = 10.0  # of a commitment that takes longer, compiling kernels is a small part
 
 
 @dataclass(frozen=True)
-class Public:
-    """What the verifier is told besides the parameters: the model's commitment, and the answer."""
+class Told:
+    """What the verifier is told besides the parameters: of the model's commitment, and the answer."""
 
     root: bytes
     formats: LanguageFormats
@@ -61,7 +59,7 @@ class Public:
         return canonical_json(told)
 
     @classmethod
-    def from_bytes(cls, data: bytes, config: LanguageModelConfig) -> Public:
+    def from_bytes(cls, data: bytes, config: LanguageModelConfig) -> Told:
         """Raises ProofRejected for anything but `to_bytes`'s result for a model of this shape."""
         try:
             told = json.loads(data)
@@ -82,8 +80,9 @@ class LanguageCase:
     """``model``: a shipped model, or a published shape with random weights (see `language_models`).
 
     ``positions``: length of the prompt; a value is one of its tokens. ``scheme`` and ``johnson`` are
-    those of the benchmark `commitment`. ``prove`` returns what the verifier is told and then the proof;
-    ``proof_bytes`` counts the proof alone.
+    those of the benchmark `commitment`. ``segment``, which may be left out: layers that are proven
+    together. ``prove`` returns what the verifier is told and then the proof; ``proof_bytes`` counts the
+    proof alone.
     """
 
     benchmark = "language"
@@ -91,7 +90,8 @@ class LanguageCase:
     def __init__(self, params: dict[str, Any], target: str, seed: int) -> None:
         limits: Limits = {"model": measured_models(), "positions": (1, 1 << 14)}
         limits = {**limits, "scheme": ("whir", "ligero"), "johnson": (0, 1)}
-        self.params = read_params(self.benchmark, params, limits)
+        optional: Limits = {"segment": (1, max(config_of(one).layers for one in measured_models()))}
+        self.params = read_params(self.benchmark, params, limits, optional)
         self.scheme = make_scheme(self.params["scheme"], self.params["johnson"])
         self.name, self.values = self.params["model"], self.params["positions"]
         self.target, self.seed, self.field = target, seed, self.scheme.field.name
@@ -99,6 +99,11 @@ class LanguageCase:
         if self.values > self.config.max_positions:
             raise UnusableInput(
                 f"language: {self.name} has {self.config.max_positions} positions, not {self.values}"
+            )
+        self.segment = self.params.get("segment", self.config.layers)
+        if self.segment > self.config.layers:
+            raise UnusableInput(
+                f"language: {self.name} has {self.config.layers} layers, not {self.segment}"
             )
         self._expected: tuple[bytes, LanguageFormats] | None = None
 
@@ -111,8 +116,9 @@ class LanguageCase:
         require_commit_memory(self.config, self.scheme, self.where)
         self.placed = PlacedModel.of(integer_model(self.name, self.seed), self.where)
         self._commit()
-        formats, root = self.placed.model.formats, self.data.commitment.root
-        require_proof_memory(self._inference(Public(root, formats, 0)), self.where)
+        told = Told(self.data.commitment.root, self.placed.model.formats, 0)
+        self.planned = self._plan(told)
+        require_memory(self.planned, self.where)
         self.where.reset_memory_peak()
 
     def _commit(self) -> None:
@@ -133,18 +139,13 @@ class LanguageCase:
         self.where.synchronise()
 
     def prove(self, timer: PhaseTimer) -> bytes:
-        with timer.phase("witness"):
-            trace = self.placed.stacked.forward(self.tokens)
-            (chosen,) = trace.output.chosen.tolist()
-            public = Public(self.data.commitment.root, self.placed.model.formats, chosen)
-            self.inference = self._inference(public)
-            witness = self.placed.witness(self.inference, trace, self.where)
-        transcript = ProverTranscript(self.scheme.field, self.header)
-        self._bind(transcript, public)
-        tensors = {**self.tensors, **witness}
-        self.inference.program.prove(transcript, self.where, [self.data], tensors, timer)
-        told = public.to_bytes()
-        return len(told).to_bytes(_LENGTH_BYTES, "little") + told + transcript.finish()
+        prover = LanguageProver(
+            self.placed, self.data, self.tensors, self.where, timer, note=silent
+        )
+        proof, statement = prover.prove(self.planned)
+        public = self.planned.public
+        told = Told(public.root, public.formats, statement.chosen.tolist()[0]).to_bytes()
+        return len(told).to_bytes(_LENGTH_BYTES, "little") + told + proof
 
     def proof_bytes(self, returned: bytes) -> int:
         """Size of the proof itself."""
@@ -152,29 +153,12 @@ class LanguageCase:
 
     # Both sides.
 
-    @property
-    def header(self) -> dict[str, Any]:
-        """It names the model and the prompt, by parameters and seed, and the protocol."""
-        return {
-            "benchmark": self.benchmark,
-            "commitment": self.scheme.to_json(),
-            "params": self.params,
-            "seed": self.seed,
-            "version": 1,
-        }
-
-    def _bind(self, transcript: Any, public: Public) -> None:
-        """All public data goes in first: nothing of it can be chosen after a challenge is known."""
-        transcript.bind("model", self.config.to_dict())
-        transcript.bind("prompt", self.tokens.tolist())
-        transcript.bind("public", json.loads(public.to_bytes()))
-
-    def _inference(self, public: Public) -> LanguageInference:
-        tokens, block = padded(self.tokens)
-        last, chosen = np.array([self.values - 1]), np.array([public.chosen])
-        return LanguageInference(
-            self.scheme, self.config, public.formats, tokens, last, chosen, block
-        )
+    def _plan(self, told: Told) -> LanguagePlan:
+        """The statement that the told token is behind the prompt, and how its proof is cut."""
+        public = LanguageCommitment(self.scheme, told.root, self.config, told.formats)
+        last, chosen = np.array([self.values - 1]), np.array([told.chosen])
+        statement = LanguageStatement(public.digest, self.tokens, last, chosen)
+        return LanguagePlan(public, statement, self.segment)
 
     def _split(self, returned: bytes) -> tuple[bytes, bytes]:
         """(what the verifier is told, proof)."""
@@ -193,27 +177,20 @@ class LanguageCase:
         self._expected = data.commitment.root, model.formats
 
     def verify(self, returned: bytes) -> None:
-        told, proof = self._split(returned)
-        public = Public.from_bytes(told, self.config)
-        if self._expected not in (None, (public.root, public.formats)):
+        data, proof = self._split(returned)
+        told = Told.from_bytes(data, self.config)
+        if self._expected not in (None, (told.root, told.formats)):
             raise ProofRejected("the proof is about another model")
-        parsed = Proof.from_bytes(proof)
-        if parsed.header != self.header:
-            raise ProofRejected("the proof is of another statement")
         try:
-            inference = self._inference(public)
+            plan = self._plan(told)
         except UnusableInput as error:
             raise ProofRejected(f"the model cannot be proven: {error}") from error
-        transcript = VerifierTranscript(self.scheme.field, parsed)
-        self._bind(transcript, public)
-        model = self.scheme.commitment(public.root, model_shapes(self.config))
-        inference.program.verify(transcript, [model])
-        transcript.finish()
+        verify_segments(plan, proof)
 
     # What the record says besides times and bytes.
 
     def soundness_bits(self) -> float:
-        return total_bits(self.inference.program.soundness_terms())
+        return total_bits(self.planned.soundness_terms())
 
     def extra(self) -> dict[str, Any]:
         """The commitment to the weights, the proof's sizes, and a plain forward pass beside it."""
@@ -224,16 +201,10 @@ class LanguageCase:
 
     def _sizes(self) -> dict[str, int]:
         """Values that a proof commits to, and values that it looks up in tables of either kind."""
-        program = self.inference.program
-        pushed = [lookup.pushed_shapes(self.scheme.field) for lookup in program.lookups]
-        committed = [program.witness, program.checks.counts, *pushed]
-        checks = program.checks.checks
-        outputs = [shape for lookup in program.lookups for _, _, shape in lookup.outputs]
-        return {
-            "committed_values": sum(map(_entries, committed)),
-            "range_checks": sum(prod(check.shape) for check in checks),
-            "table_lookups": sum(map(prod, outputs)),
-        }
+        plan = self.planned
+        programs = [plan.inference(index).program for index in range(plan.cut.count)]
+        totals = map(Counter, map(_sizes_of, programs))
+        return dict(sum(totals, Counter()))
 
     def synchronise(self) -> None:
         self.where.synchronise()
@@ -241,6 +212,17 @@ class LanguageCase:
     def device_memory_peak(self) -> int | None:
         peak: int | None = self.where.memory_peak()
         return peak
+
+
+def _sizes_of(program: Program) -> dict[str, int]:
+    pushed = [lookup.pushed_shapes(program.field) for lookup in program.lookups]
+    committed = [program.witness, program.checks.counts, *pushed]
+    outputs = [shape for lookup in program.lookups for _, _, shape in lookup.outputs]
+    return {
+        "committed_values": sum(map(_entries, committed)),
+        "range_checks": sum(prod(check.shape) for check in program.checks.checks),
+        "table_lookups": sum(map(prod, outputs)),
+    }
 
 
 def _entries(shapes: Any) -> int:

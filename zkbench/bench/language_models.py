@@ -14,7 +14,6 @@ from zkbench.errors import UnusableInput
 from zkbench.models.language.checkpoint import Checkpoint
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.corpus import held_out_text, training_text
-from zkbench.models.language.integer_attention import block_size
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.presets import PRESETS
 from zkbench.models.language.random_model import random_integer_model
@@ -62,9 +61,3 @@ def encoded(name: str, text: str) -> Tokens:
     folder = shipped(name)
     tokens: Tokens = load_tokenizer(folder, config_of(name)).encode(text)
     return tokens
-
-
-def padded(tokens: Tokens) -> tuple[Tokens, int]:
-    """Tokens with zeros behind them that fill the last block of attention, and the block."""
-    block = block_size(len(tokens))
-    return np.pad(tokens, (0, -len(tokens) % block)), block

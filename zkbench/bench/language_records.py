@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -14,25 +15,33 @@ _UNITS = {"M": 1e6, "B": 1e9}
 _COLUMNS = (
     *("extra_weights", "extra_commit_s", "extra_forward_s", "extra_forward_with"),
     *("extra_committed_values", "extra_range_checks", "extra_table_lookups"),
-    *("param_model", "param_positions", "device_peak_bytes"),
+    *("param_model", "param_positions", "param_segment", "device_peak_bytes"),
 )
 
 
-def language_records(records: pandas.DataFrame) -> pandas.DataFrame:
+def language_records(records: pandas.DataFrame, in_segments: bool = False) -> pandas.DataFrame:
     """The records of language models, by size, with `model` and `parameters` as they are printed.
 
+    in_segments: those too whose layers were not proven together; `segment` is the number that was.
     `overhead`: proving time over that of a plain forward pass; `lookups`: values that are looked up.
     """
     rows = records[records["benchmark"] == "language"]
     rows = rows.reindex(columns=[*rows.columns, *(c for c in _COLUMNS if c not in rows)])
+    rows = rows if in_segments else rows[rows["param_segment"].isna()]
     models = rows["param_model"].astype(str)
     rows = rows.assign(
         model=models.map(printed_name),
         parameters=models.map(nominal_parameters).fillna(rows["extra_weights"]).astype(float),
+        segment=[_all_or(count) for count in rows["param_segment"]],
         lookups=rows["extra_range_checks"] + rows["extra_table_lookups"],
         overhead=rows["prove_s_median"] / rows["extra_forward_s"].astype(float),
     )
-    return rows.sort_values(["target", "machine", "parameters", "model"])
+    by = ["target", "machine", "parameters", "model", "param_segment"]
+    return rows.sort_values(by, na_position="first")
+
+
+def _all_or(count: float) -> str:
+    return "all" if math.isnan(count) else str(int(count))
 
 
 def printed_name(model: str) -> str:

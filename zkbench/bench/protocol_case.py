@@ -40,15 +40,22 @@ MIN, MAX = -(1 << 15), (1 << 15) - 1  # of signed inputs
 Limits = Mapping[str, tuple[int, int] | tuple[str, ...]]
 
 
-def read_params(benchmark: str, params: Any, limits: Limits) -> dict[str, Any]:
-    """The parameters, all of them within their limits; raises UnusableInput."""
-    known = ", ".join(limits)
+def read_params(
+    benchmark: str, params: Any, limits: Limits, optional: Limits | None = None
+) -> dict[str, Any]:
+    """The parameters, all of them within their limits; raises UnusableInput.
+
+    optional: limits of those that may be left out.
+    """
+    optional = optional or {}
+    known = ", ".join({**limits, **optional})
     if not isinstance(params, dict):
         raise UnusableInput(f"{benchmark}: the parameters must be an object with {known}")
     for key in params:
-        if key not in limits:
+        if key not in limits and key not in optional:
             raise UnusableInput(f"{benchmark}: unknown parameter {key}; known: {known}")
-    for key, limit in limits.items():
+    present = {key: limit for key, limit in optional.items() if key in params}
+    for key, limit in {**limits, **present}.items():
         if key not in params:
             raise UnusableInput(f"{benchmark}: the parameter {key} is missing")
         if not _is_within(params[key], limit):
