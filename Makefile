@@ -66,6 +66,8 @@ $(STAMP): pyproject.toml constraints.txt | $(VENV)/.created
 reproduce: $(STAMP)
 	$(BIN)/snakemake all
 
+# One worker a core: threads of the linear algebra library would only wait for each other.
+test: export OPENBLAS_NUM_THREADS = 1
 test: $(STAMP)
 	$(BIN)/pytest -m "not ptx" --numprocesses logical --dist loadfile
 

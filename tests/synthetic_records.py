@@ -183,9 +183,9 @@ def make_languages(target: str) -> list[Record]:
     return [make_language(model, int(size), target) for model, size in sizes.items()]
 
 
-def make_language(model: str, weights: int, target: str) -> Record:
+def make_language(model: str, weights: int, target: str, **more: int) -> Record:
     tokens = 2048 if target == "cuda" else 128
-    params = {"model": model, "positions": tokens, "scheme": "whir", "johnson": 0}
+    params = {"model": model, "positions": tokens, "scheme": "whir", "johnson": 0, **more}
     prove_s = 1 + weights / 4e8
     extra = {"weights": weights, "commit_s": 0.1 * prove_s, "forward_s": 1e-3 * prove_s}
     extra |= {"forward_with": "PyTorch, fp16" if target == "cuda" else "NumPy, float32"}

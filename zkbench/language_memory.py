@@ -21,8 +21,6 @@ from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.protocols.operators import Norm
 
-# Bytes of host memory for a committed integer: its int16, and the copy that layers are stacked into.
-_PARAMETER_BYTES = 4
 # For a value of the witness where the model computes on the host: itself and its remainder; where a CPU
 # proves too, what lookups and openings need besides (49 to 75 were measured).
 _WITNESS_BYTES = {"cpu": 32, "cuda": 4}
@@ -38,10 +36,12 @@ def require_commit_memory(config: LanguageModelConfig, scheme: Scheme, target: T
     """Raises UnusableInput where a commitment to such a model does not fit."""
     parameters = committed_integers(config)
     what = f"a commitment to {parameters:,} parameters"
-    _require_host(_PARAMETER_BYTES * parameters, what, "commit to a smaller model or on")
-    needed = scheme.commitment(_NO_ROOT, model_shapes(config)).least_bytes
+    weights, needed = WEIGHT_BYTES * parameters, 0
+    if cupy_for(target) is None or stays_on_host(config, target):
+        _require_host(weights, what, "commit to a smaller model or on")
     if not stays_on_host(config, target):
-        needed += WEIGHT_BYTES * parameters
+        needed += weights
+    needed += scheme.commitment(_NO_ROOT, model_shapes(config)).least_bytes
     _require_device(target, needed, what, "commit to a smaller model or on")
 
 

@@ -122,16 +122,18 @@ class LyingRun(_Run):
         shift = self.change("shift", self.index, shift)
         t = shift[..., None] + np.where(past, 0, MASK) - scores
         t = self.change("t", self.index, t)
-        a = self._changed("a", self._means(t, v))
+        p = self._weights(t)
+        means = quotient(integer_product(p, v), self.formats.row_bits)
+        a = self._changed("a", means.transpose(1, 0, 2))
         self.found |= {"shift": shift, "t": narrow(self._tiles(t), np.uint16), "a": a}
+        self.found["row_sums"] = p.sum(axis=-1)
         return a
 
-    def _means(self, t, v):
+    def _weights(self, t):
         """Tiles above the diagonal do not exist."""
         block = np.arange(t.shape[1]) // self.block
         exists = block[None, :] <= block[:, None]
-        p = np.where(exists, self.tables.exponentials[np.clip(t, 0, (1 << 16) - 1)], 0)
-        return quotient(integer_product(p, v), self.formats.row_bits).transpose(1, 0, 2)
+        return np.where(exists, self.tables.exponentials[np.clip(t, 0, (1 << 16) - 1)], 0)
 
     def _tiles(self, t):
         cut = [slice(b * self.block, (b + 1) * self.block) for b in range(t.shape[1] // self.block)]
@@ -228,43 +230,62 @@ class LyingWitness(WitnessTensors):
         else:
             self.arrays |= {"y1": self.trace["y1"], "yf": self.final["yf"][None]}
 
-    def _remainders(self, y: str, accumulators: np.ndarray, shift: int, name: str = "") -> None:
+    def _remainders(self, name: str) -> np.ndarray:
         """Those that make 2^shift y what it should be."""
-        name = name or f"{y}.remainders"
+        if name == "t":
+            return self._in_range("attention.score_remainders", *self._scores())
+        if name == "a":
+            totals = np.stack([self._totals(k) for k in range(self.inference.shape.layers)])
+            shift = self.formats.row_bits
+            return self._left("attention.output_remainders", name, totals, shift)
+        shift = ROTARY_BITS if self._rotates(name) else self.formats.shifts[_matrix(name)]
+        return self._left(f"{name}.remainders", name, self._sums(name), shift)
+
+    def _left(self, name: str, y: str, accumulators: np.ndarray, shift: int) -> np.ndarray:
         exact = accumulators.astype(np.int64) + (1 << (shift - 1))
         exact = exact - (self.arrays[y].reshape(exact.shape).astype(np.int64) << shift)
-        self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
+        found = self._in_range(name, exact, shift)
+        return found.reshape(self.trace[y].shape) if y in self.trace.tensors else found
 
-    def _linear(self, y, x, skipped=None):
-        name = y.removesuffix("_raw")
-        matrices, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
-        matrices = matrices.reshape(len(x), x.shape[-1], -1)
-        sums = stacked_products(x, matrices)
+    def _in_range(self, name: str, exact: np.ndarray, shift: int) -> np.ndarray:
+        return exact & ((1 << shift) - 1) if name in self.in_range else exact
+
+    def _rotates(self, name: str) -> bool:
+        return self.config.is_llama and name in ("q", "k")
+
+    def _sums(self, name: str) -> np.ndarray:
+        """What is rescaled to a tensor."""
+        if name == "h":
+            return self.trace["activated"] * self.trace["u"]
+        if self._rotates(name):
+            half, positions = self.config.head_width // 2, len(self.trace.tokens)
+            tables = RotaryTables.of(positions, half, self.config.rope_theta)
+            return rotate(self.arrays[f"{name}_raw"], tables)
+        x, matrix = self._inputs(name), _matrix(name)
+        weights, bias = self.weights[f"w_{matrix}"], self.weights.get(f"b_{matrix}")
+        sums = stacked_products(x, weights.reshape(len(x), x.shape[-1], -1))
         sums = sums if bias is None else sums + bias.reshape(len(x), 1, -1)
-        if f"w_{name}_skip" in self.weights:
-            sums = sums + stacked_products(skipped, self.weights[f"w_{name}_skip"])
-        self._remainders(y, sums, self.formats.shifts[name])
+        if f"w_{matrix}_skip" in self.weights:
+            skipped = self.trace["y1" if matrix == "o" else "y2"]
+            sums = sums + stacked_products(skipped, self.weights[f"w_{matrix}_skip"])
+        return sums
 
-    def _rotation(self, name, x):
-        half, positions = self.config.head_width // 2, len(self.trace.tokens)
-        tables = RotaryTables.of(positions, half, self.config.rope_theta)
-        self._remainders(name, rotate(x, tables), ROTARY_BITS)
+    def _inputs(self, name: str) -> np.ndarray:
+        x = self.trace[{"o": "a", "m": "h"}.get(name, "y2" if name in "guf" else "y1")]
+        return x.reshape(*x.shape[:2], -1)
 
-    def _attention_sums(self):
-        super()._attention_sums()
-        shape, table = self.inference.shape, self.inference.exponentials.values
-        scores, sums = np.empty(shape.scores, np.uint16), np.empty(shape.rows, np.int32)
-        layers = range(shape.layers)
-        totals = np.stack([self._tile_sums(k, table, scores[k], sums[k]) for k in layers])
-        name = "attention.output_remainders"
-        self._remainders("a", totals.transpose(0, 2, 1, 3), self.formats.row_bits, name)
-        self._score_remainders("attention.score_remainders")
-        if "attention.row_sums" in self.in_range:
-            most = 1 << self.formats.tolerance.bit_length()
-            low = (1 << self.formats.row_bits) - most
-            self.arrays["attention.row_sums"] = sums.clip(low, low + 2 * most - 1)
+    def _totals(self, layer: int) -> np.ndarray:
+        """Sums of P v over a layer's tiles, S x heads x d."""
+        shape, block, table = self.inference.shape, self.trace.block, self.inference.exponentials
+        v = np.repeat(self.trace["v"][layer].transpose(1, 0, 2), shape.group, axis=0)
+        sums = np.zeros(self.trace["q"][layer].transpose(1, 0, 2).shape, np.int64)
+        for tile, (bi, bj) in enumerate(shape.tile_blocks):
+            rows, columns = (slice(b * block, (b + 1) * block) for b in (bi, bj))
+            t = np.clip(self.trace["t"][layer, :, tile], 0, len(table.values) - 1)
+            sums[:, rows] += integer_product(table.values[t], v[:, columns])
+        return sums.transpose(1, 0, 2)
 
-    def _score_remainders(self, name: str) -> None:
+    def _scores(self) -> tuple[np.ndarray, int]:
         shape, shift = self.inference.shape, self.formats.shifts["z"]
         block, trace = self.trace.block, self.trace
         q, k = (trace[n].transpose(0, 2, 1, 3) for n in "qk")  # layers x heads x S x d
@@ -276,22 +297,22 @@ class LyingWitness(WitnessTensors):
             mask = np.triu(np.full((block, block), MASK), 1) if bi == bj else 0
             quotients = trace["shift"][:, :, rows, None] + mask - trace["t"][:, :, tile]
             exact[:, :, tile] = z + (1 << (shift - 1)) - (quotients << shift)
-        self.arrays[name] = exact & ((1 << shift) - 1) if name in self.in_range else exact
+        return exact, shift
 
-    def _gate(self):
-        self.arrays |= {name: self.trace[name] for name in ("activated", "h")}
-        products = self.trace["activated"] * self.trace["u"]
-        self._remainders("h", products, self.formats.shifts["h"])
-
-    def _scaling(self, name, x, r):
-        _, y = norm_tensors(self.config)[name]
-        self._remainders(y, x * r[..., None], 16, f"{name}.remainders")
+    def _attention(self):
+        super()._attention()
+        if "attention.row_sums" in self.in_range:
+            most = 1 << self.formats.tolerance.bit_length()
+            low = (1 << self.formats.row_bits) - most
+            sums = self.arrays["attention.row_sums"]
+            self.arrays["attention.row_sums"] = sums.clip(low, low + 2 * most - 1)
 
     def _output(self):
         super()._output()
         sums = accumulate(self.trace.output.y, self.weights["output"][0], None)
         sums = sums + self.weights.get("b_output", np.zeros(1, np.int64))
-        self._remainders("logits", sums, self.formats.shifts["logits"])
+        shift = self.formats.shifts["logits"]
+        self.arrays["logits.remainders"] = self._left("logits.remainders", "logits", sums, shift)
 
     def _norms(self):
         found = {**self.trace.tensors, **{k: values[None] for k, values in self.final.items()}}
@@ -301,7 +322,13 @@ class LyingWitness(WitnessTensors):
             limbs = exact_limbs(ss, sq, r, name in self.in_range)
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            self._scaling(name, self.arrays[x], r)
+            scaled = self.arrays[x] * r[..., None]
+            left = f"{name}.remainders"
+            self.arrays[left] = self._left(left, y, scaled, 16)
+
+
+def _matrix(name: str) -> str:
+    return name.removesuffix("_raw")
 
 
 def stacked_products(x: np.ndarray, matrices: np.ndarray) -> np.ndarray:

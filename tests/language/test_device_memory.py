@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ from zkbench.bench.cases import make_case
 from zkbench.errors import UnusableInput
 from zkbench.kernels.launch import CpuTarget, cpu_target, target
 from zkbench.language import commit_language_model, prove_language_inference
-from zkbench.language_memory import require_commit_memory, require_proof_memory, witness_bytes
+from zkbench.language_memory import (
+    require_commit_memory,
+    require_memory,
+    require_proof_memory,
+    witness_bytes,
+)
+from zkbench.language_plan import LanguagePlan
 from zkbench.placed_model import PlacedModel
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_tensors import committed_integers, model_shapes
@@ -138,6 +145,32 @@ def test_a_proof_is_refused_before_tokens_run(
     assert str(refused.value).startswith("a proof about 16 positions takes ")
     assert str(refused.value).endswith("use fewer tokens or a GPU with more")
     assert "\n" not in str(refused.value)
+
+
+def test_weights_on_the_host_need_its_memory(
+    llama: LanguageCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, available = llama.public.config, 2 * committed_integers(llama.public.config)
+    memory = SimpleNamespace(available=available)
+    monkeypatch.setattr(language_memory.psutil, "virtual_memory", lambda: memory)
+    require_commit_memory(config, SMALL, cpu_target())
+    memory.available -= 1
+    with pytest.raises(
+        UnusableInput, match=r"of memory at least, and 0\.0 GiB are free; commit to"
+    ):
+        require_commit_memory(config, SMALL, cpu_target())
+
+
+def test_segments_are_the_remedy_of_several_layers(
+    llama: LanguageCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = LanguagePlan.of(llama.public, llama.statement)
+    needed = needed_for(plan.inference(0))
+    with pytest.raises(
+        UnusableInput, match=r"prove fewer than 2 layers at once \(--segment\), use"
+    ):
+        require_memory(plan, FakeGpu(needed - 1))
+    require_memory(LanguagePlan.of(llama.public, llama.statement, 1), FakeGpu(needed - 1))
 
 
 def test_the_benchmark_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,11 @@ def rescale(acc, shift):
     return (acc + 2 ** (shift - 1)) >> shift
 
 
+def left(acc, shift):
+    """What rescale leaves."""
+    return (acc + 2 ** (shift - 1)) % 2**shift
+
+
 def silu(x):
     return x / (1 + math.exp(-x)) if x > -700 else 0.0
 
@@ -28,13 +33,15 @@ def product(x, matrix):
 
 
 def norm(x, epsilon):
-    """y, ss, sq, r of each row."""
+    """y, what it leaves, ss, sq, r of each row."""
     found = []
     for row in x:
         ss = sum(value**2 for value in row) + epsilon
         sq = math.isqrt(ss)
         r = 2**31 // sq
-        found.append(([rescale(value * r, 16) for value in row], ss, sq, r))
+        scaled = [value * r for value in row]
+        y, rest = ([one(value, 16) for value in scaled] for one in (rescale, left))
+        found.append((y, rest, ss, sq, r))
     return (list(column) for column in zip(*found, strict=True))
 
 
@@ -55,12 +62,15 @@ def best_shift(scores, table, row_sum):
 
 
 def attention(q, k, v, formats, table, block):
-    """t by tile, shift and a: q[i][head], k[i][head], v[i][head] are lists of d integers."""
+    """Named as in a trace: q[i][head], k[i][head], v[i][head] are lists of d integers."""
     size, heads, group = len(q), len(q[0]), len(q[0]) // len(k[0])
     tiles = [(bi, bj) for bi in range(size // block) for bj in range(bi + 1)]
-    t = [[[[0] * block for _ in range(block)] for _ in tiles] for _ in range(heads)]
-    shift = [[0] * size for _ in range(heads)]
-    a = [[None] * heads for _ in range(size)]
+    t, rests = (
+        [[[[0] * block for _ in range(block)] for _ in tiles] for _ in range(heads)]
+        for _ in range(2)
+    )
+    shift, row_sums = ([[0] * size for _ in range(heads)] for _ in range(2))
+    a, means_rest = ([[None] * heads for _ in range(size)] for _ in range(2))
     for head in range(heads):
         for i in range(size):
             end = (i // block + 1) * block
@@ -72,12 +82,16 @@ def attention(q, k, v, formats, table, block):
             for j, value in enumerate(row):
                 tile = tiles.index((i // block, j // block))
                 t[head][tile][i % block][j % block] = value
+                rests[head][tile][i % block][j % block] = left(z[j], formats.shifts["z"])
             powers = [table[value] for value in row]
+            row_sums[head][i] = sum(powers)
             assert abs(sum(powers) - 2**formats.row_bits) <= formats.tolerance
             columns = zip(*(v[j][head // group] for j in range(end)), strict=True)
             sums = [sum(p * x for p, x in zip(powers, column, strict=True)) for column in columns]
             a[i][head] = [rescale(value, min(formats.row_bits, 16)) for value in sums]
-    return t, shift, a
+            means_rest[i][head] = [left(value, min(formats.row_bits, 16)) for value in sums]
+    found = {"t": t, "t.remainders": rests, "shift": shift, "row_sums": row_sums}
+    return found | {"a": a, "a.remainders": means_rest}
 
 
 class PythonIntModel:
@@ -125,7 +139,11 @@ class PythonIntModel:
         y2 = self.norm(x, 2 if first else 1)
         self.keep("y2", y2)
         x = self.add(x, self.feed_forward(y2), "m")
-        return x if first else self.norm(x, 2)
+        if first:
+            return x
+        y3 = self.norm(x, 2)
+        self.keep("y3", y3)
+        return y3
 
     def add(self, x, output, name):
         factor = 2 ** (self.formats.residual - self.formats.layers[self.layer][name])
@@ -139,11 +157,13 @@ class PythonIntModel:
         if self.config.is_llama:
             self.keep("q_raw", q)
             self.keep("k_raw", k)
+            for name, raw in (("q", q), ("k", k)):
+                self.keep(f"{name}.remainders", self.rotated(raw, left))
             q, k = self.rotated(q), self.rotated(k)
-        t, shift, a = attention(q, k, v, self.formats, self.table, self.block)
-        for name, value in (("q", q), ("k", k), ("v", v), ("t", t), ("shift", shift), ("a", a)):
+        found = attention(q, k, v, self.formats, self.table, self.block)
+        for name, value in ({"q": q, "k": k, "v": v} | found).items():
             self.keep(name, value)
-        flat = [[value for head in row for value in head] for row in a]
+        flat = [[value for head in row for value in head] for row in found["a"]]
         o = self.matrix("o", flat, skipped=y)
         self.keep("o", o)
         return o
@@ -152,11 +172,14 @@ class PythonIntModel:
         if self.config.is_llama:
             g, u = self.matrix("g", y), self.matrix("u", y)
             frac, shift = self.formats.layers[0]["g"], self.formats.shifts["h"]
-            pairs = zip(g, u, strict=True)
-            h = [
-                [rescale(apply(silu, a, frac) * b, shift) for a, b in zip(p, q, strict=True)]
-                for p, q in pairs
-            ]
+            activated = [[apply(silu, a, frac) for a in row] for row in g]
+            pairs = list(zip(activated, u, strict=True))
+            h, rest = (
+                [[one(a * b, shift) for a, b in zip(p, q, strict=True)] for p, q in pairs]
+                for one in (rescale, left)
+            )
+            self.keep("activated", activated)
+            self.keep("h.remainders", rest)
             self.keep("g", g)
             self.keep("u", u)
         else:
@@ -171,39 +194,46 @@ class PythonIntModel:
         return m
 
     def norm(self, x, number):
-        y, ss, sq, r = norm(x, self.formats.epsilon)
+        y, rest, ss, sq, r = norm(x, self.formats.epsilon)
         for name, value in (("ss", ss), ("sq", sq), ("r", r)):
             self.keep(f"{name}{number}", value)
+        self.keep(f"norm{number}.remainders", rest)
         return y
 
-    def rotated(self, x):
+    def rotated(self, x, one=rescale):
         half, theta = self.config.head_width // 2, self.config.rope_theta
         return [
-            [self.rotated_head(head, i, half, theta) for head in row] for i, row in enumerate(x)
+            [self.rotated_head(head, i, half, theta, one) for head in row]
+            for i, row in enumerate(x)
         ]
 
-    def rotated_head(self, head, i, half, theta):
+    def rotated_head(self, head, i, half, theta, one):
         out = [0] * (2 * half)
         for j in range(half):
             angle = i * theta ** (-j / half)
             cos, sin = round(2**14 * math.cos(angle)), round(2**14 * math.sin(angle))
-            out[j] = rescale(cos * head[j] - sin * head[j + half], 14)
-            out[j + half] = rescale(cos * head[j + half] + sin * head[j], 14)
+            out[j] = one(cos * head[j] - sin * head[j + half], 14)
+            out[j + half] = one(cos * head[j + half] + sin * head[j], 14)
         return out
 
     def matrix(self, name, x, skipped=None):
         prefix = f"layers.{self.layer}.{name}"
         skip = f"{prefix}_skip"
         extra = product(skipped, self.tensor(skip)) if skipped and self.has(skip) else None
-        return self.linear(prefix, x, f"{prefix}.bias", name, extra)
+        rotates = self.config.is_llama and name in ("q", "k")
+        given = (prefix, x, f"{prefix}.bias", name, extra)
+        rest = self.linear(*given, left)
+        kept = f"{name}_raw" if rotates else name
+        self.keep(f"{kept}.remainders", self.heads(rest) if name in ("q", "k", "v") else rest)
+        return self.linear(*given)
 
-    def linear(self, matrix, x, bias, shift, extra=None):
+    def linear(self, matrix, x, bias, shift, extra=None, one=rescale):
         acc = product(x, self.tensor(matrix))
         b = self.tensor(bias) if self.has(bias) else [0] * len(acc[0])
         extra = extra or [[0] * len(b) for _ in acc]
         s = self.formats.shifts[shift]
         return [
-            [rescale(p + q + r, s) for p, q, r in zip(row, b, more, strict=True)]
+            [one(p + q + r, s) for p, q, r in zip(row, b, more, strict=True)]
             for row, more in zip(acc, extra, strict=True)
         ]
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from synthetic_records import make_language, make_record
 
-from zkbench.bench.records import write_records
+from zkbench.bench.language_records import language_records
+from zkbench.bench.records import read_records, write_records
 
 PUBLISHED = Path("results/published")
 WHOLE_MODELS = ("inference", "language", "training")
@@ -64,7 +65,18 @@ def test_the_table_of_language_models_has_the_records_by_size(
         assert row["extra_commit_s"] == record["extra"]["commit_s"]
         assert row["overhead"] == pytest.approx(1000)
     shown = rows_of_markdown(tmp_path / "language.md")
-    assert shown[4][:5] == ["LLaMA-2-13B", "h100-80gb", "2,048", "13,000", "3.35"]
+    assert shown[4][:6] == ["LLaMA-2-13B", "h100-80gb", "2,048", "all", "13,000", "3.35"]
+
+
+def test_proofs_in_segments_are_rows_of_their_own_and_in_no_other_table(script, tmp_path) -> None:
+    of = ("opt-1.3b", 1_400_000_000, "cuda")
+    records = [make_language(*of, segment=12), make_language(*of)]
+    write_records(tmp_path / "records.jsonl", records)
+    words = ("--records", tmp_path / "records.jsonl", "--out", tmp_path / "language")
+    script("tables/language.py", *words)
+    assert [row[3] for row in rows_of_markdown(tmp_path / "language.md")] == ["all", "12"]
+    rows = language_records(read_records([tmp_path / "records.jsonl"]))
+    assert rows["param_segment"].isna().tolist() == [True]
 
 
 def test_language_models_without_a_plain_forward_pass_are_in_the_table(script, tmp_path) -> None:

@@ -6,7 +6,7 @@ residual streams, which are virtual, in the type that they need.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -19,16 +19,13 @@ from zkbench.models.language.integer_operators import (
     checked_int16,
     integer_product,
 )
-from zkbench.models.language.tables import look_up, rotations
 from zkbench.models.language.trace import LanguageTrace, LayersTrace, OutputTrace
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_segment import Boundary
 from zkbench.protocols.language_tensors import norm_tensors
-from zkbench.protocols.rotary_tables import ROTARY_BITS, RotaryTables
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 from zkbench.quant.rms_norm import norm_limbs
-from zkbench.quant.rotary import rotate
 
 Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
 Place = Callable[[np.ndarray], Any]
@@ -88,13 +85,6 @@ class WitnessTensors:
         block = self.trace.block
         return array.reshape(array.shape[0], -1, block, *array.shape[2:])
 
-    def _by_layer(self, like: Any, shape: Sequence[int], layer: Callable[[int], Any]) -> Any:
-        """16-bit remainders, made layer by layer: wide integers of one layer exist at a time."""
-        found = np.empty(shape, np.uint16, like=like)
-        for index in range(shape[0]):
-            found[index] = layer(index)
-        return found
-
     def _streams(self) -> None:
         if self.config.norm_first:
             self._residual_stream()
@@ -135,121 +125,49 @@ class WitnessTensors:
         rows = np.asarray(self.weights["positions"], like=x)[: len(x)].astype(np.int64)
         return x + (rows << formats.positions_shift)
 
-    def _linear(self, y: str, x: Any, skipped: Any = None) -> None:
-        """The remainders of a linear layer; x, skipped: layers x rows x d_in."""
-        name = y.removesuffix("_raw")
-        weights, bias = self.weights[f"w_{name}"], self.weights.get(f"b_{name}")
-        skips = self.weights.get(f"w_{name}_skip")
-        matrices = weights.reshape(len(x), x.shape[-1], -1)
-        shift = self.formats.shifts[name]
+    def _quotients(self, *names: str, in_blocks: bool = False) -> None:
+        """Tensors that come out of a rescaling, and its remainders."""
+        place = self._positions_in_blocks if in_blocks else _as_it_is
+        for name in names:
+            self.arrays[name] = place(self.trace[name])
+            self.arrays[f"{name}.remainders"] = place(self._remainders(name))
 
-        def layer(index: int) -> Any:
-            sums = integer_product(x[index], np.asarray(matrices[index], like=x))
-            if bias is not None:
-                sums = sums + np.asarray(bias[index].reshape(-1), like=x)
-            if skips is not None:
-                sums = sums + integer_product(skipped[index], np.asarray(skips[index], like=x))
-            return rescale(sums, shift)[1]
-
-        shape = (*x.shape[:2], matrices.shape[-1])
-        self.arrays[f"{y}.remainders"] = self._by_layer(x, shape, layer)
+    def _remainders(self, name: str) -> Any:
+        return self.trace[f"{name}.remainders"]
 
     def _attention(self) -> None:
-        trace, config = self.trace, self.config
-        for name in "qkv":
-            rotates = config.is_llama and name != "v"
-            raw = f"{name}_raw" if rotates else name
-            self.arrays[name] = self._positions_in_blocks(trace[name])
-            self.arrays[raw] = self._positions_in_blocks(trace[raw])
-            self._linear(raw, trace["y1"])
-            if rotates:
-                self._rotation(name, self.arrays[raw])
+        trace = self.trace
+        raw = ("q_raw", "k_raw") if self.config.is_llama else ()
+        self._quotients(*raw, "q", "k", "v", in_blocks=True)
         self.arrays["a"] = self._positions_in_blocks(trace["a"])
         shift = trace["shift"].astype(np.int64) + (1 << 31)
-        self.arrays["t"] = trace["t"]
-        self.arrays["attention.shift_low"] = (shift & 0xFFFF).astype(np.uint16)
-        self.arrays["attention.shift_high"] = (shift >> 16).astype(np.uint16)
-        self._attention_sums()
-        self.arrays["o"] = trace["o"]
-        outputs = trace["a"].reshape(self.segment.size, len(trace.tokens), -1)
-        self._linear("o", outputs, trace["y1"])
-
-    def _rotation(self, name: str, x: Any) -> None:
-        tables = rotations(self.config, len(self.trace.tokens))
-        assert tables is not None
-        placed = RotaryTables(*(np.asarray(one, like=x) for one in (tables.cos, tables.sin)))
-
-        def layer(index: int) -> Any:
-            turned = rotate(x[index : index + 1], placed).astype(np.int64)
-            return rescale(turned, ROTARY_BITS)[1][0]
-
-        self.arrays[f"{name}.remainders"] = self._by_layer(x, x.shape, layer)
-
-    def _attention_sums(self) -> None:
-        """Remainders of scores and outputs, and row sums."""
-        t, shape, exponentials = self.trace["t"], self.inference.shape, self.inference.exponentials
-        table = np.asarray(exponentials.values, like=t)
-        scores = np.empty(t.shape, np.uint16, like=t)
-        row_sums = np.empty(shape.rows, np.int32, like=t)
-        outputs = np.empty(shape.queries, np.uint16, like=t)
-        for layer in range(shape.layers):
-            sums = self._tile_sums(layer, table, scores[layer], row_sums[layer])
-            remainders = rescale(sums.transpose(1, 0, 2), exponentials.log_scale)[1]
-            outputs[layer] = remainders.reshape(outputs.shape[1:])
-        self.arrays["attention.score_remainders"] = scores
-        self.arrays["attention.row_sums"] = row_sums
-        self.arrays["attention.output_remainders"] = outputs
-
-    def _tile_sums(self, layer: int, table: Any, scores: Any, row_sums: Any) -> Any:
-        """Tile by tile: writes a layer's scores' remainders and row sums; sums of P v, heads x S x d."""
-        shape, block = self.inference.shape, self.trace.block
-        q, k, v = (self.trace[name][layer].transpose(1, 0, 2) for name in "qkv")
-        k, v = (np.repeat(one, shape.group, axis=0) for one in (k, v))
-        sums = np.zeros(q.shape, np.int64, like=q)
-        row_sums[...] = 0
-        for tile, (bi, bj) in enumerate(shape.tile_blocks):
-            rows, columns = (slice(b * block, (b + 1) * block) for b in (bi, bj))
-            z = integer_product(q[:, rows], k[:, columns].transpose(0, 2, 1))
-            scores[:, tile] = rescale(z, self.formats.shifts["z"])[1]
-            p = table[self.trace["t"][layer, :, tile]]
-            row_sums[:, bi] += p.sum(axis=-1, dtype=np.int32)
-            sums[:, rows] += integer_product(p, v[:, columns])
-        return sums
+        self.arrays |= {
+            "t": trace["t"],
+            "attention.shift_low": (shift & 0xFFFF).astype(np.uint16),
+            "attention.shift_high": (shift >> 16).astype(np.uint16),
+            "attention.row_sums": trace["row_sums"],
+            "attention.score_remainders": self._remainders("t"),
+            "attention.output_remainders": self._positions_in_blocks(self._remainders("a")),
+        }
+        self._quotients("o")
 
     def _feed_forward(self) -> None:
-        trace = self.trace
-        for name in ("g", "u") if self.config.is_llama else ("f",):
-            self.arrays[name] = trace[name]
-            self._linear(name, trace["y2"])
         if self.config.is_llama:
-            self._gate()
+            self._quotients("g", "u", "h", "m")
+            self.arrays["activated"] = self.trace["activated"]
         else:
-            self.arrays["activated"] = trace["h"]
-        self.arrays["m"] = trace["m"]
-        self._linear("m", trace["h"], trace["y2"])
-
-    def _gate(self) -> None:
-        g, u = self.trace["g"], self.trace["u"]
-        table = np.asarray(self.inference.activation.values.astype(np.int16), like=g)
-        activated = np.empty(g.shape, np.int16, like=g)
-
-        def layer(index: int) -> Any:
-            activated[index] = look_up(table, g[index])
-            products = activated[index].astype(np.int64) * u[index].astype(np.int64)
-            return rescale(products, self.formats.shifts["h"])[1]
-
-        remainders = self._by_layer(g, g.shape, layer)
-        self.arrays |= {"activated": activated, "h": self.trace["h"], "h.remainders": remainders}
+            self._quotients("f", "m")
+            self.arrays["activated"] = self.trace["h"]
 
     def _norms(self) -> None:
-        for name, (x, y) in norm_tensors(self.config, self.segment.ends).items():
+        for name, (_, y) in norm_tensors(self.config, self.segment.ends).items():
             ss, sq, r = self._roots(name)
             _check_roots(name, sq)
             self.arrays[y], self.arrays[f"{name}.sums"] = self._norm_outputs(y), ss
             limbs = norm_limbs(ss, sq.astype(np.int64), r.astype(np.int64))
             for part, array in zip(("limbs", "sq_high", "r_high"), limbs, strict=True):
                 self.arrays[f"{name}.{part}"] = array
-            self._scaling(name, self.arrays[x], r)
+            self.arrays[f"{name}.remainders"] = self._norm_remainders(name)
 
     def _roots(self, name: str) -> tuple[Any, Any, Any]:
         """ss, sq and r of all rows of a norm."""
@@ -263,23 +181,13 @@ class WitnessTensors:
         return out.ss[None], out.sq[None], out.r[None]
 
     def _norm_outputs(self, y: str) -> Any:
-        if y == "yf":
-            return self._out.y[None]
-        return self._layer_outputs() if y == "y3" else self.trace[y]
+        return self._out.y[None] if y == "yf" else self.trace[y]
 
-    def _layer_outputs(self) -> Any:
-        """Norms last: what the next layer reads. Behind the last one a trace has asked rows alone."""
-        y, x, r = np.empty_like(self.trace["y1"]), self.arrays["x2"], self.trace["r2"]
-        y[:-1] = self.trace["y1"][1:]
-        y[-1] = rescale(x[-1].astype(np.int64) * r[-1].astype(np.int64)[..., None], NORM_SHIFT)[0]
-        return y
-
-    def _scaling(self, name: str, x: Any, r: Any) -> None:
-        def layer(index: int) -> Any:
-            scaled = x[index].astype(np.int64) * r[index].astype(np.int64)[..., None]
-            return rescale(scaled, NORM_SHIFT)[1]
-
-        self.arrays[f"{name}.remainders"] = self._by_layer(x, x.shape, layer)
+    def _norm_remainders(self, name: str) -> Any:
+        if name != "normf":
+            return self._remainders(name)
+        r = self._roots(name)[2].astype(np.int64)
+        return rescale(self.arrays["xf"].astype(np.int64) * r[..., None], NORM_SHIFT)[1]
 
     def _output(self) -> None:
         out = self._out
@@ -301,6 +209,10 @@ def _check_roots(name: str, sq: Any) -> None:
             f"the length of a row of {name} is {int(sq.max())} and exceeds {_ROOT_BITS} bits;"
             " recalibrate with fewer residual bits"
         )
+
+
+def _as_it_is(array: Any) -> Any:
+    return array
 
 
 def _packed(array: Any) -> Any:

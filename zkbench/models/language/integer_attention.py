@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkbench.models.language.formats import MASK, MAX_SHIFT, TABLE_SIZE, LanguageFormats
-from zkbench.models.language.integer_operators import Int16s, Int32s, Int64s, rescaled
+from zkbench.models.language.integer_operators import Int16s, Int32s, Int64s, UInt16s, rescaled
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 
@@ -42,11 +42,17 @@ def num_tiles(blocks: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class AttentionTrace:
-    """t: uint16, H x T x B x B. shift: int32, H x S. a: int16, S x H x d."""
+    """t: uint16, H x T x B x B. shift, row_sums (of P): int32, H x S. a: int16, S x H x d.
 
-    t: NDArray[np.uint16]
+    score_remainders, like t, and remainders, like a: what rescaling leaves, uint16.
+    """
+
+    t: UInt16s
+    score_remainders: UInt16s
     shift: Int32s
+    row_sums: Int32s
     a: Int16s
+    remainders: UInt16s
 
 
 def attend(
@@ -60,16 +66,19 @@ def attend(
     """
     positions, heads, width = q.shape
     blocks = positions // block
-    t = np.empty((heads, num_tiles(blocks), block, block), dtype=np.uint16, like=q)
-    shift = np.empty((heads, positions), dtype=np.int32, like=q)
+    tiles = (heads, num_tiles(blocks), block, block)
+    t, left = (np.empty(tiles, dtype=np.uint16, like=q) for _ in range(2))
+    shift, sums = (np.empty((heads, positions), dtype=np.int32, like=q) for _ in range(2))
     a = np.empty((positions, heads, width), dtype=np.int16, like=q)
+    remainders = np.empty(a.shape, dtype=np.uint16, like=q)
     for bi in range(blocks):
-        rows = slice(bi * block, (bi + 1) * block)
-        scores = _scores(q[rows], k[: rows.stop], formats.shifts["z"])
+        rows, row = slice(bi * block, (bi + 1) * block), slice(num_tiles(bi), num_tiles(bi + 1))
+        scores, rest = _scores(q[rows], k[: rows.stop], formats.shifts["z"])
         shift[:, rows], values, powers = _shifted(scores, formats, table, layer)
-        t[:, num_tiles(bi) : num_tiles(bi + 1)] = _tiles(values, block)
-        a[rows] = _means(powers, v[: rows.stop], formats, layer)
-    return AttentionTrace(t, shift, a)
+        t[:, row], left[:, row] = _tiles(values, block), _tiles(rest, block)
+        sums[:, rows] = _checked_sums(powers, formats, layer)
+        a[rows], remainders[rows] = _means(powers, v[: rows.stop], formats, layer)
+    return AttentionTrace(t, left, shift, sums, a, remainders)
 
 
 def row_shifts(scores: Int64s, past: NDArray[np.bool_], table: Int32s, row_sum: int) -> Int64s:
@@ -115,14 +124,14 @@ def _guess(gaps: Int64s, table: Int32s) -> Int64s:
     return np.ceil(np.log(np.maximum(ratio, 1)) * unit).astype(np.int64)
 
 
-def _scores(q: Int16s, k: Int16s, shift: int) -> Int64s:
-    """zq of some rows: H x rows x len(k)."""
+def _scores(q: Int16s, k: Int16s, shift: int) -> tuple[Int64s, UInt16s]:
+    """zq of some rows, H x rows x len(k), and the remainders."""
     rows, heads, width = q.shape
     kv_heads = k.shape[1]
     grouped = q.astype(np.float64).transpose(1, 0, 2).reshape(kv_heads, -1, width)
     keys = k.astype(np.float64).transpose(1, 2, 0)
     z = np.matmul(grouped, keys).astype(np.int64).reshape(heads, rows, -1)
-    return rescale(z, shift)[0]
+    return rescale(z, shift)
 
 
 def _shifted(
@@ -140,7 +149,6 @@ def _shifted(
     if bool(powers[:, ~past].any()):
         message = f"scores of layer {layer}: a masked position would count; {_COARSER}"
         raise QuantisationError(message)
-    _check_sums(powers.sum(axis=-1, dtype=np.int64), formats, layer)
     return shifts, values, powers
 
 
@@ -154,27 +162,33 @@ def _check_range(values: Int64s, layer: int) -> None:
         raise QuantisationError(f"{found} and exceed 16 bits; {_COARSER}")
 
 
-def _check_sums(sums: Int64s, formats: LanguageFormats, layer: int) -> None:
+def _checked_sums(powers: Int32s, formats: LanguageFormats, layer: int) -> Int64s:
+    """The rows' sums of P, H x rows."""
+    sums: Int64s = powers.sum(axis=-1, dtype=np.int64)
     misses = np.abs(sums - (1 << formats.row_bits))
     if int(misses.max()) > formats.tolerance:
         head, row = (int(i) for i in np.unravel_index(int(misses.argmax()), misses.shape))
         found = f"softmax of layer {layer}, head {head}, row {row} of its block"
         message = f"{found} misses its sum by {int(misses.max())}, more than {formats.tolerance}"
         raise QuantisationError(f"{message}; give its rows more bits or a larger tolerance")
+    return sums
 
 
-def _tiles(values: Int64s, block: int) -> NDArray[np.uint16]:
+def _tiles(values: NDArray[np.integer], block: int) -> UInt16s:
     """H x rows x columns as H x blocks x B x B."""
     heads, rows, _ = values.shape
     tiles = values.reshape(heads, rows, -1, block).transpose(0, 2, 1, 3)
     return tiles.astype(np.uint16)
 
 
-def _means(powers: Int32s, v: Int16s, formats: LanguageFormats, layer: int) -> Int16s:
-    """a of some rows: rows x H x d."""
+def _means(
+    powers: Int32s, v: Int16s, formats: LanguageFormats, layer: int
+) -> tuple[Int16s, UInt16s]:
+    """a of some rows, rows x H x d, and the remainders."""
     heads, rows, _ = powers.shape
     kv_heads, width = v.shape[1:]
     grouped = powers.astype(np.float64).reshape(kv_heads, -1, powers.shape[-1])
     sums = np.matmul(grouped, v.astype(np.float64).transpose(1, 0, 2)).astype(np.int64)
-    a = rescaled(sums, min(formats.row_bits, MAX_SHIFT), f"a of layer {layer}")
-    return a.reshape(heads, rows, width).transpose(1, 0, 2)
+    a, remainders = rescaled(sums, min(formats.row_bits, MAX_SHIFT), f"a of layer {layer}")
+    by_head = heads, rows, width
+    return a.reshape(by_head).transpose(1, 0, 2), remainders.reshape(by_head).transpose(1, 0, 2)

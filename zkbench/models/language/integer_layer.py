@@ -54,6 +54,11 @@ class LayerContext:
     block: int
 
 
+def norm_output(config: LanguageModelConfig, number: int) -> str:
+    """What the first or the second norm of a layer puts out; y3 is what the next layer reads."""
+    return f"y{number}" if config.norm_first else f"y{number + 1}"
+
+
 def forward_layer(
     context: LayerContext, index: int, layer: IntegerLayer, stream: Int64s
 ) -> tuple[LayerTensors, Int64s]:
@@ -89,7 +94,6 @@ class _Run:
         y1 = checked_int16(stream, f"input of layer {self.index}")
         self.found["y1"] = y1
         y2 = self._norm(self._contribution("o", self.attention(y1), y1), 1)
-        self.found["y2"] = y2
         return self._norm(self._contribution("m", self.feed_forward(y2), y2), 2).astype(np.int64)
 
     def attention(self, y: Int16s) -> Int16s:
@@ -101,7 +105,9 @@ class _Run:
         self.found |= {"q": q, "k": k, "v": v}
         exponentials = self.tables.exponentials
         trace = attend(q, k, v, self.formats, exponentials, self.block, self.index)
-        self.found |= {"t": trace.t, "shift": trace.shift, "a": trace.a}
+        self.found |= {"t": trace.t, "t.remainders": trace.score_remainders}
+        self.found |= {"shift": trace.shift, "row_sums": trace.row_sums}
+        self.found |= {"a": trace.a, "a.remainders": trace.remainders}
         return trace.a.reshape(len(y), -1)
 
     def feed_forward(self, y: Int16s) -> Int16s:
@@ -109,9 +115,11 @@ class _Run:
         if self.config.is_llama:
             g, u = self._linear("g", y), self._linear("u", y)
             assert self.tables.activation is not None
-            products = look_up(self.tables.activation, g).astype(np.int64) * u.astype(np.int64)
-            h = rescaled(products, self.formats.shifts["h"], self._name("h"))
-            self.found |= {"g": g, "u": u, "h": h}
+            activated = look_up(self.tables.activation, g)
+            products = activated.astype(np.int64) * u.astype(np.int64)
+            h, remainders = rescaled(products, self.formats.shifts["h"], self._name("h"))
+            self.found |= {"g": g, "u": u, "activated": activated}
+            self.found |= {"h": h, "h.remainders": remainders}
             return h
         f = self._linear("f", y)
         table = self.tables.activation
@@ -122,8 +130,8 @@ class _Run:
     def _norm(self, x: Int64s, number: int) -> Int16s:
         trace: NormTrace = normalise(x, self.formats.epsilon, self._name(f"norm {number}"))
         self.found |= {f"ss{number}": trace.ss, f"sq{number}": trace.sq, f"r{number}": trace.r}
-        if self.config.norm_first:
-            self.found[f"y{number}"] = trace.y
+        self.found[f"norm{number}.remainders"] = trace.remainders
+        self.found[norm_output(self.config, number)] = trace.y
         return trace.y
 
     def _contribution(self, name: str, x: Int16s, skipped: Int16s | None) -> Int64s:
@@ -138,7 +146,10 @@ class _Run:
     def _rotated(self, name: str, values: Int16s) -> Int16s:
         assert self.tables.cos is not None
         assert self.tables.sin is not None
-        return rotate_heads(values, self.tables.cos, self.tables.sin, self._name(f"rotated {name}"))
+        tables = self.tables.cos, self.tables.sin
+        turned, remainders = rotate_heads(values, *tables, self._name(f"rotated {name}"))
+        self.found[f"{name}.remainders"] = remainders
+        return turned
 
     def _linear(self, name: str, x: Int16s, skipped: Int16s | None = None) -> Int16s:
         accumulators = accumulate(x, self.layer.matrices[name], self.layer.biases.get(name))
@@ -146,7 +157,13 @@ class _Run:
             skip = self.layer.matrices[f"{name}_skip"]
             accumulators = accumulators + integer_product(skipped, skip)
         check_accumulators(accumulators, self._name(name))
-        return rescaled(accumulators, self.formats.shifts[name], self._name(name))
+        y, remainders = rescaled(accumulators, self.formats.shifts[name], self._name(name))
+        self.found[f"{self._written(name)}.remainders"] = remainders
+        return y
+
+    def _written(self, name: str) -> str:
+        """What a linear layer writes: of what is rotated, the tensor before."""
+        return f"{name}_raw" if self.config.is_llama and name in ("q", "k") else name
 
     def _name(self, name: str) -> str:
         return f"{name} of layer {self.index}"

@@ -190,7 +190,8 @@ class IntegerLanguageModel:
         bias = None if self.config.is_llama else self.tensor("output.bias")
         accumulators = accumulate(y, self.tensor("output"), bias)
         check_accumulators(accumulators, "the output layer")
-        logits = rescaled(accumulators, self.formats.shifts["logits"], "logits of the output layer")
+        shift = self.formats.shifts["logits"]
+        logits, _ = rescaled(accumulators, shift, "logits of the output layer")
         return OutputTrace(y, ss, sq, r, logits, logits.argmax(axis=-1).astype(np.int64))
 
     def norm_inputs(self, trace: LanguageTrace) -> Iterator[tuple[Int64s, Int64s]]:

@@ -21,6 +21,7 @@ from zkbench.quant.formats import QuantisationError
 from zkbench.quant.linear import rescale
 
 Int16s = NDArray[np.int16]
+UInt16s = NDArray[np.uint16]
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
@@ -43,10 +44,13 @@ def accumulate(x: Int16s, weight: Int16s, bias: Int64s | None) -> Int64s:
     return accumulators if bias is None else accumulators + bias
 
 
-def rescaled(accumulators: Int64s, shift: int, name: str) -> Int16s:
-    """y of rescale(acc, shift) as int16; `name`, such as "q of layer 3", is for the error."""
-    quotients, _ = rescale(accumulators, shift)
-    return checked_int16(quotients, name)
+def rescaled(accumulators: Int64s, shift: int, name: str) -> tuple[Int16s, UInt16s]:
+    """y of rescale(acc, shift) as int16, and the remainders.
+
+    name: such as "q of layer 3", for the error.
+    """
+    quotients, remainders = rescale(accumulators, shift)
+    return checked_int16(quotients, name), remainders
 
 
 def checked_int16(values: Int64s, name: str) -> Int16s:
@@ -77,10 +81,11 @@ class NormTrace:
     """What a norm computes of each row.
 
     ss = sum_j x_j^2 + epsilon, below 2^62 (rows); sq = floor(sqrt(ss)), below 2^31; r = floor(2^31
-    / sq); y = rescale(x_j r, 16), int16 (rows x D).
+    / sq); y = rescale(x_j r, 16), int16 (rows x D), and what it leaves as remainders.
     """
 
     y: Int16s
+    remainders: UInt16s
     ss: Int64s
     sq: Int32s
     r: Int32s
@@ -92,8 +97,8 @@ def normalise(x: Int64s, epsilon: int, name: str) -> NormTrace:
     sums = sum_of_squares(x, epsilon, name)
     roots = integer_sqrt(sums)
     inverses = (1 << INVERSE_BITS) // roots
-    y = rescaled(x * inverses[:, None], NORM_SHIFT, name)
-    return NormTrace(y, sums, roots.astype(np.int32), inverses.astype(np.int32))
+    y, remainders = rescaled(x * inverses[:, None], NORM_SHIFT, name)
+    return NormTrace(y, remainders, sums, roots.astype(np.int32), inverses.astype(np.int32))
 
 
 def sum_of_squares(x: Int64s, epsilon: int, name: str) -> Int64s:
@@ -112,8 +117,8 @@ def integer_sqrt(values: Int64s) -> Int64s:
     return roots + ((roots + 1) * (roots + 1) <= values)
 
 
-def rotate_heads(x: Int16s, cos: Int16s, sin: Int16s, name: str) -> Int16s:
-    """rescale of the rotated heads, S x heads x d; entries j and j + d/2 turn together."""
+def rotate_heads(x: Int16s, cos: Int16s, sin: Int16s, name: str) -> tuple[Int16s, UInt16s]:
+    """rescaled of the turned heads, S x heads x d; entries j and j + d/2 turn together."""
     half = x.shape[-1] // 2
     a, b = x[..., :half].astype(np.int64), x[..., half:].astype(np.int64)
     c, s = cos[:, None, :].astype(np.int64), sin[:, None, :].astype(np.int64)

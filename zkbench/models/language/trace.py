@@ -38,16 +38,19 @@ class LayersTrace:
     layer is asked for at `positions`. B is `block`, T the tiles on and below the diagonal. `tensors`,
     each with the layers as first axis:
         y1, y2          int16, S x D: what attention and the feed-forward part read
+        y3              int16, S x D, without leading norms: what the next layer reads
         ss1, ss2        int64, S: of the first and the second norm of a layer
         sq1, sq2, r1, r2    int32, S
         q_raw, k_raw    int16, S x H x d and S x Hkv x d, before the rotation (LLaMA)
         q, k, v         int16, S x H x d, S x Hkv x d
         t               uint16, H x T x B x B
-        shift           int32, H x S
+        shift, row_sums     int32, H x S
         a               int16, S x H x d
         o, m            int16, S x D
-        g, u, h         int16, S x F (LLaMA)
+        g, activated, u, h      int16, S x F (LLaMA)
         f, h            int16, S x F (OPT)
+    and of each that comes out of a rescaling, under its name with ".remainders" behind it, what the
+    rescaling leaves (uint16): of t's scores, of a norm's output as "norm1.remainders".
     """
 
     tokens: Int64s
