@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -153,11 +154,14 @@ class OtherStreams(StackedModel):
             yield index, found, stream
 
 
-def prover(case: SegmentCase, kind: type = LanguageProver, **changes: Any) -> LanguageProver:
+def prover(
+    case: SegmentCase, kind: Callable[..., Any] = LanguageProver, **changes: Any
+) -> LanguageProver:
     committed = case.committed
     placed = replace(committed.placed, **changes)
     timer = PhaseTimer()
-    return kind(placed, committed.data, committed.tensors, TARGET, timer, silent)
+    found: LanguageProver = kind(placed, committed.data, committed.tensors, TARGET, timer, silent)
+    return found
 
 
 def lie(case: SegmentCase, one: LanguageProver) -> str:
@@ -201,15 +205,18 @@ def test_positions_of_padding_are_joined_too(case: SegmentCase) -> None:
 
 @dataclass(frozen=True, eq=False)
 class OtherCommitments(LanguageProver):
-    """Commits to another boundary than the one that it speaks of."""
+    """Commits to another limb of a boundary than the one that it speaks of. joined: to which roots."""
 
-    when: str
+    limb: str
+    joined: list[tuple[bytes, ...]]
 
     def _commit(self, plan: Any, boundary: Any, tensors: Any) -> Any:
-        if boundary.when != self.when:
-            return super()._commit(plan, boundary, tensors)
-        changed = {name: bumped_flat(tensors[name]) for name in boundary.shapes}
+        changed = {self.limb: bumped_flat(tensors[self.limb])} if self.limb in tensors else {}
         return super()._commit(plan, boundary, {**tensors, **changed})
+
+    def _prove(self, plan: Any, index: int, roots: Any, given: Any, tensors: Any) -> bytes:
+        self.joined.append(roots)
+        return super()._prove(plan, index, roots, given, tensors)
 
 
 def bumped_flat(array: np.ndarray) -> np.ndarray:
@@ -220,15 +227,17 @@ def bumped_flat(array: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("when", ["first", "last"])
 def test_a_boundary_that_is_not_the_committed_one(case: SegmentCase, when: str) -> None:
-    def kind(*given: Any) -> LanguageProver:
-        return OtherCommitments(*given, when)
-
-    offered, statement = prover(case, kind).prove(case.plan)
-    plan = replace(case.plan, statement=statement)
-    states, parts = split(offered)
-    if when == "last":
-        assert reason_of(plan, 0, (states[0],), parts[0]) == WRONG_OPENING
-    assert case.rejection(offered, statement)
+    """Each limb alone. The proofs around it name the roots of what is committed."""
+    place = 0 if when == "last" else 1
+    boundary = case.plan.inference(place).boundaries[when]
+    for limb in boundary.limbs:
+        joined: list[tuple[bytes, ...]] = []
+        one = prover(case, partial(OtherCommitments, limb=limb, joined=joined))
+        offered, statement = one.prove(case.plan)
+        plan = replace(case.plan, statement=statement)
+        _, parts = split(offered)
+        assert reason_of(plan, place, joined[place], parts[place]) == WRONG_OPENING
+        assert case.rejection(offered, statement)
 
 
 class OtherBeginning(LanguageProver):
