@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pytest
+from bold_provers import BoldProgram
 from cases.checkpoints import KINDS, integer_model, some_tokens
+from counted import Counted, CountingTranscript, require_terms
 from language_inference_case import SMALL
-from segment_case import ASKED, LAYERS, TARGET, SegmentCase, case_of, prove
+from segment_case import ASKED, LAYERS, TARGET, SegmentCase, case_of, prove, split
 
 from zkbench import binding
 from zkbench.commitments.ligero import Ligero
@@ -19,6 +22,8 @@ from zkbench.language_plan import LanguagePlan
 from zkbench.language_segments import verify_segment
 from zkbench.language_statement import LanguageCommitment
 from zkbench.proof import Proof, ProofRejected
+from zkbench.protocols.language_tensors import is_stacked
+from zkbench.protocols.program import Program
 from zkbench.security import total_bits
 from zkbench.transcript import VerifierTranscript
 
@@ -125,6 +130,60 @@ def test_each_segment_is_proven_with_the_stronger_scheme(case: SegmentCase) -> N
         assert case.plan.inference(index).scheme == case.plan.scheme
     stronger = SMALL.security_bits + 2
     assert case.plan.protocol()["commitment"] == {**SMALL.to_json(), "security_bits": stronger}
+
+
+def verify_with(plan: LanguagePlan, index: int, proof: bytes, changed: Any) -> None:
+    """A segment's proof, by the program that ``changed`` makes of the verifier's."""
+    states, parts = split(proof)
+    roots, inference = tuple(states[max(index - 1, 0) : index + 1]), plan.inference(index)
+    transcript = CountingTranscript(inference.field, Proof.from_bytes(parts[index]))
+    binding.bind(transcript, plan.public, plan.statement)
+    transcript.bind("states", [root.hex() for root in roots])
+    changed(inference.program).verify(transcript, plan.given(index, roots))
+    transcript.finish()
+
+
+@pytest.mark.parametrize("index", range(LAYERS))
+def test_the_terms_of_every_operator_cover_its_challenges(case: SegmentCase, index: int) -> None:
+    noted: list[tuple[Any, int]] = []
+
+    def counted(program: Program) -> Program:
+        found = tuple(Counted(one, noted) for one in program.operators)
+        return replace(program, operators=found)
+
+    verify_with(case.plan, index, case.proof, counted)
+    assert len(noted) == len(case.plan.inference(index).program.operators)
+    require_terms(SMALL.field, noted)
+
+
+# Claims.
+
+
+class Recorded(BoldProgram):
+    """Notes the claims that are opened."""
+
+    def _claims(self, ledger: Any, names: Any) -> Any:
+        found = super()._claims(ledger, names)
+        self.__dict__["claims"] = Counter(claim.tensor for one in found for claim in one)
+        return found
+
+
+def test_every_use_of_a_given_tensor_is_claimed(case: SegmentCase) -> None:
+    """Of the layer in the middle: each of its matrices and biases, and both boundaries."""
+    programs: list[BoldProgram] = []
+
+    def recorded(honest: Program) -> BoldProgram:
+        programs.append(Recorded.of(honest))
+        return programs[0]
+
+    verify_with(case.plan, 1, case.proof, recorded)
+    inference = case.plan.inference(1)
+    given = [name for shapes in inference.given_shapes.values() for name in shapes]
+    claims = programs[0].__dict__["claims"]
+    expected = {name: 1 for name in given if name.startswith("last.") or is_stacked(name)}
+    uses = 5 if inference.config.norm_first else 4
+    expected |= {name: uses for name in given if name.startswith("first.")}
+    assert {name: claims[name] for name in given if claims[name]} == expected
 
 
 # Codes.

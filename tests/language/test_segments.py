@@ -301,6 +301,15 @@ def test_segments_in_another_order(case: SegmentCase) -> None:
         assert case.rejection(case.with_messages(wrong)) == OTHER_SEGMENTS
 
 
+def test_labels_of_segments(case: SegmentCase) -> None:
+    """There is one file of a proof."""
+    for place, message in enumerate(case.messages):
+        for label in {"state", "segment", "", "x"} - {message.label}:
+            messages = case.messages
+            messages[place] = Message(label, message.payload)
+            assert case.rejection(case.with_messages(messages)) == OTHER_SEGMENTS
+
+
 def test_segments_of_another_proof(case: SegmentCase) -> None:
     other = SegmentCase.of(case.committed, case.tokens[::-1].copy())
     a, x, b, y, c = case.messages
