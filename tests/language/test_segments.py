@@ -344,6 +344,12 @@ def test_other_lengths_in_the_header(llama: SegmentCase, value: Any) -> None:
         assert reason == OTHER_PARAMETERS
 
 
+def test_a_length_that_is_no_number(llama: SegmentCase) -> None:
+    """By a prover who says so everywhere."""
+    proof, statement = prove(llama.committed, llama.tokens, True)
+    assert llama.rejection(proof, statement) == OTHER_PARAMETERS
+
+
 def test_a_whole_proof_is_no_proof_in_segments(case: SegmentCase) -> None:
     whole, _ = prove(case.committed, case.tokens, None)
     proof, cut = Proof.from_bytes(whole), Proof.from_bytes(case.proof)
