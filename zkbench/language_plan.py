@@ -7,7 +7,7 @@ from typing import Any
 
 from zkbench import segments
 from zkbench.commitments.interleaved import Commitment
-from zkbench.commitments.schemes import Scheme
+from zkbench.commitments.schemes import Scheme, with_codes_of
 from zkbench.errors import UnusableInput
 from zkbench.language_statement import LanguageCommitment, LanguageStatement
 from zkbench.proof import Proof, ProofRejected
@@ -57,8 +57,11 @@ class LanguagePlan:
 
     @property
     def scheme(self) -> Scheme:
-        """The model's, as strong as all segments together need it."""
-        return self.cut.strengthened(self.public.scheme)
+        """The model's, as strong as all segments together need it; it opens codes of the model's."""
+        committed = self.public.scheme
+        if self.is_whole:
+            return committed
+        return with_codes_of(self.cut.strengthened(committed), committed)
 
     def layers(self, index: int) -> range:
         """Those of one segment."""

@@ -4,94 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
-from cases.checkpoints import KINDS, integer_model, some_tokens
+from cases.checkpoints import KINDS, some_tokens
 from language_inference_case import FEW_BITS, SMALL
 from language_proof import WRONG_OPENING
+from segment_case import (
+    ASKED,
+    LAYERS,
+    OTHER_PARAMETERS,
+    OTHER_SEGMENTS,
+    OTHER_STATEMENT,
+    TARGET,
+    TOKENS,
+    SegmentCase,
+    case_of,
+    prove,
+    reason_of,
+    split,
+)
 
 from zkbench.bench.timers import PhaseTimer
 from zkbench.errors import UnusableInput
-from zkbench.kernels.launch import cpu_target
 from zkbench.language import (
-    CommittedLanguageModel,
     commit_language_model,
     proof_sizes,
     prove_language_inference,
-    verify_language_inference,
 )
 from zkbench.language_memory import witness_bytes
 from zkbench.language_plan import LanguagePlan, claimed_plan
 from zkbench.language_segments import LanguageProver, verify_segment
-from zkbench.language_statement import LanguageStatement
 from zkbench.progress import silent
-from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.proof import Message, Proof
 from zkbench.protocols.language_tensors import is_stacked
 from zkbench.protocols.language_weights import StackedModel
 from zkbench.quant.formats import QuantisationError
 from zkbench.security import total_bits
-
-LAYERS, TOKENS, ASKED = 3, 11, np.array([3, 10])
-TARGET = cpu_target()
-OTHER_SEGMENTS = "the proof does not have the statement's segments"
-OTHER_PARAMETERS = "the proof was made with other parameters"
-OTHER_STATEMENT = "the proof is of another statement"
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentCase:
-    """A model of three layers, and a proof in one segment for each of them."""
-
-    committed: CommittedLanguageModel
-    tokens: np.ndarray
-    proof: bytes
-    statement: LanguageStatement
-
-    @classmethod
-    def of(cls, committed: CommittedLanguageModel, tokens: np.ndarray) -> SegmentCase:
-        return cls(committed, tokens, *prove(committed, tokens, 1))
-
-    @property
-    def messages(self) -> list[Message]:
-        return Proof.from_bytes(self.proof).messages
-
-    @property
-    def plan(self) -> LanguagePlan:
-        return LanguagePlan(self.committed.public, self.statement, 1)
-
-    def verify(self, proof: bytes, statement: LanguageStatement | None = None) -> float:
-        statement = statement or self.statement
-        return verify_language_inference(proof, statement, self.committed.public, FEW_BITS)
-
-    def rejection(self, proof: bytes, statement: LanguageStatement | None = None) -> str:
-        with pytest.raises(ProofRejected) as rejected:
-            self.verify(proof, statement)
-        return str(rejected.value)
-
-    def with_messages(self, messages: list[Message]) -> bytes:
-        return Proof(Proof.from_bytes(self.proof).header, messages).to_bytes()
-
-
-def prove(committed: CommittedLanguageModel, tokens: np.ndarray, segment: int | None) -> Any:
-    return prove_language_inference(
-        committed, tokens, TARGET, ASKED, minimum_bits=FEW_BITS, segment=segment
-    )
-
-
-@cache
-def committed_model(kind: str) -> CommittedLanguageModel:
-    model = integer_model(replace(KINDS[kind], layers=LAYERS))
-    return commit_language_model(model, TARGET, SMALL)
-
-
-@cache
-def case_of(kind: str, seed: int = 3) -> SegmentCase:
-    committed = committed_model(kind)
-    return SegmentCase.of(committed, some_tokens(committed.public.config, TOKENS, seed))
 
 
 @pytest.fixture(params=list(KINDS))
@@ -202,11 +154,14 @@ class OtherStreams(StackedModel):
             yield index, found, stream
 
 
-def prover(case: SegmentCase, kind: type = LanguageProver, **changes: Any) -> LanguageProver:
+def prover(
+    case: SegmentCase, kind: Callable[..., Any] = LanguageProver, **changes: Any
+) -> LanguageProver:
     committed = case.committed
     placed = replace(committed.placed, **changes)
     timer = PhaseTimer()
-    return kind(placed, committed.data, committed.tensors, TARGET, timer, silent)
+    found: LanguageProver = kind(placed, committed.data, committed.tensors, TARGET, timer, silent)
+    return found
 
 
 def lie(case: SegmentCase, one: LanguageProver) -> str:
@@ -233,9 +188,14 @@ def test_the_honest_prover_of_these_tests_convinces(case: SegmentCase) -> None:
     assert (proof, statement.digest) == (case.proof, case.statement.digest)
 
 
+def exchanged(axis: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Places 1 and 2, which a point with equal coordinates would not tell apart."""
+    return lambda stream: np.take(stream, [0, 2, 1, *range(3, stream.shape[axis])], axis)
+
+
 @pytest.mark.parametrize("layer", range(LAYERS - 1))
 def test_a_segment_that_does_not_lead_where_the_next_begins(case: SegmentCase, layer: int) -> None:
-    for change in (bumped, np.zeros_like, lambda stream: np.roll(stream, 1, axis=0)):
+    for change in (bumped, np.zeros_like, *map(exchanged, (0, 1))):
         assert lie(case, with_streams(case, {layer: change})) == WRONG_OPENING
 
 
@@ -250,15 +210,18 @@ def test_positions_of_padding_are_joined_too(case: SegmentCase) -> None:
 
 @dataclass(frozen=True, eq=False)
 class OtherCommitments(LanguageProver):
-    """Commits to another boundary than the one that it speaks of."""
+    """Commits to another limb of a boundary than the one that it speaks of. joined: to which roots."""
 
-    when: str
+    limb: str
+    joined: list[tuple[bytes, ...]]
 
     def _commit(self, plan: Any, boundary: Any, tensors: Any) -> Any:
-        if boundary.when != self.when:
-            return super()._commit(plan, boundary, tensors)
-        changed = {name: bumped_flat(tensors[name]) for name in boundary.shapes}
+        changed = {self.limb: bumped_flat(tensors[self.limb])} if self.limb in tensors else {}
         return super()._commit(plan, boundary, {**tensors, **changed})
+
+    def _prove(self, plan: Any, index: int, roots: Any, given: Any, tensors: Any) -> bytes:
+        self.joined.append(roots)
+        return super()._prove(plan, index, roots, given, tensors)
 
 
 def bumped_flat(array: np.ndarray) -> np.ndarray:
@@ -269,26 +232,17 @@ def bumped_flat(array: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("when", ["first", "last"])
 def test_a_boundary_that_is_not_the_committed_one(case: SegmentCase, when: str) -> None:
-    def kind(*given: Any) -> LanguageProver:
-        return OtherCommitments(*given, when)
-
-    offered, statement = prover(case, kind).prove(case.plan)
-    plan = replace(case.plan, statement=statement)
-    states, parts = split(offered)
-    if when == "last":
-        assert reason_of(plan, 0, (states[0],), parts[0]) == WRONG_OPENING
-    assert case.rejection(offered, statement)
-
-
-def split(proof: bytes) -> tuple[list[bytes], list[bytes]]:
-    messages = Proof.from_bytes(proof).messages
-    return tuple([m.payload for m in messages if m.label == one] for one in ("state", "segment"))
-
-
-def reason_of(plan: LanguagePlan, index: int, roots: tuple[bytes, ...], part: bytes) -> str:
-    with pytest.raises(ProofRejected) as rejected:
-        verify_segment(plan, index, roots, part)
-    return str(rejected.value)
+    """Each limb alone. The proofs around it name the roots of what is committed."""
+    place = 0 if when == "last" else 1
+    boundary = case.plan.inference(place).boundaries[when]
+    for limb in boundary.limbs:
+        joined: list[tuple[bytes, ...]] = []
+        one = prover(case, partial(OtherCommitments, limb=limb, joined=joined))
+        offered, statement = one.prove(case.plan)
+        plan = replace(case.plan, statement=statement)
+        _, parts = split(offered)
+        assert reason_of(plan, place, joined[place], parts[place]) == WRONG_OPENING
+        assert case.rejection(offered, statement)
 
 
 class OtherBeginning(LanguageProver):
@@ -352,6 +306,15 @@ def test_segments_in_another_order(case: SegmentCase) -> None:
         assert case.rejection(case.with_messages(wrong)) == OTHER_SEGMENTS
 
 
+def test_labels_of_segments(case: SegmentCase) -> None:
+    """There is one file of a proof."""
+    for place, message in enumerate(case.messages):
+        for label in {"state", "segment", "", "x"} - {message.label}:
+            messages = case.messages
+            messages[place] = Message(label, message.payload)
+            assert case.rejection(case.with_messages(messages)) == OTHER_SEGMENTS
+
+
 def test_segments_of_another_proof(case: SegmentCase) -> None:
     other = SegmentCase.of(case.committed, case.tokens[::-1].copy())
     a, x, b, y, c = case.messages
@@ -379,6 +342,12 @@ def test_other_lengths_in_the_header(llama: SegmentCase, value: Any) -> None:
         assert reason == f"segments have 1 to 3 layers, not {value}"
     else:
         assert reason == OTHER_PARAMETERS
+
+
+def test_a_length_that_is_no_number(llama: SegmentCase) -> None:
+    """By a prover who says so everywhere."""
+    proof, statement = prove(llama.committed, llama.tokens, True)
+    assert llama.rejection(proof, statement) == OTHER_PARAMETERS
 
 
 def test_a_whole_proof_is_no_proof_in_segments(case: SegmentCase) -> None:

@@ -171,6 +171,8 @@ class TwoLayers:
 
 SUMS = SumsFromBits("y", "bits", STACK, SHIFT)
 RELU = ReluFromBits("y", "a", "active", "bits", STACK, SHIFT)
+# Claims on bits: at a random point, and joined; of outputs joined, and one each as it was given.
+OF_SUMS, OF_OUTPUTS = 2, 3
 SHAPES_OF_BITS: dict[str, Shape] = {"bits": (16 + SHIFT, *STACK)}
 
 
@@ -186,10 +188,13 @@ def prove_network(
     target: Target | None = None,
     tensors: dict[str, np.ndarray] | None = None,
     sums: SumsFromBits = SUMS,
+    committed: np.ndarray | None = None,
 ) -> bytes:
+    """committed: other bits than those that are worked with."""
     target, transcript = target or cpu_target(), ProverTranscript(FIELD, {})
     arrays = {n: target.to_device(a) for n, a in (tensors or layers.forward()).items()}
-    data = DEFAULT.commit(target, {"bits": arrays["bits"]}, SHAPES_OF_BITS)
+    bits = arrays["bits"] if committed is None else target.to_device(committed)
+    data = DEFAULT.commit(target, {"bits": bits}, SHAPES_OF_BITS)
     transcript.send_bytes("root", data.commitment.root)
     run = ProverRun(FIELD, transcript, {}, Ledger(), target, arrays)
     sums.prove(run)
@@ -210,7 +215,10 @@ def verify_network(layers: TwoLayers, proof: bytes) -> None:
     layers.verify_layers(run)
     for name in ("active", "a", "y"):
         layers.ask(run, name)
+    on_bits = [claim for claim in run.ledger.claims if claim.tensor == "bits"]
+    assert len(on_bits) == OF_SUMS
     RELU.verify(run)
+    assert len(run.ledger.claims) == OF_SUMS + OF_OUTPUTS
     DEFAULT.verify(transcript, [(commitment, run.ledger.claims)])
     transcript.finish()
 
@@ -250,6 +258,32 @@ def test_the_second_layer_of_other_outputs() -> None:
     flat = {name: tensor.reshape(-1) for name, tensor in mixed.items()}
     reason = rejection(layers, prove_network(layers, tensors=flat))
     assert reason == "a layer's sums are not five times its inputs"
+
+
+FALSE_VALUES = {
+    "active": "opening: the claims do not hold",
+    "y": "opening: the claims do not hold",
+    "a": "a ReLU's output is not active times low",
+}
+
+
+@pytest.mark.parametrize("name", FALSE_VALUES)
+def test_a_false_value_of_what_the_bits_say(name: str) -> None:
+    """The bits are right, and what is claimed of them at a point is not."""
+    layers, place = network(), prod(STACK) - 1
+    tensors = layers.forward()
+    tensors[name][place] += 1
+    assert rejection(layers, prove_network(layers, tensors=tensors)) == FALSE_VALUES[name]
+
+
+def test_other_bits_are_committed_than_worked_with() -> None:
+    """Each plane alone, in the last entry: every claim on the bits is opened."""
+    layers = network()
+    for plane in range(16 + SHIFT):
+        bits = layers.forward()["bits"].reshape(16 + SHIFT, -1)
+        bits[plane, -1] ^= 1
+        proof = prove_network(layers, committed=bits.reshape(-1))
+        assert rejection(layers, proof) == "opening: the claims do not hold"
 
 
 def flipped_at_zero(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

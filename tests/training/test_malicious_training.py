@@ -295,6 +295,16 @@ def test_a_softmax_scaled_beyond_the_tolerance(case: Case) -> None:
     rejected_twice(case, shifted(3), ["t.sums"], NOT_THE_TABLES)
 
 
+def test_a_softmax_scaled_beyond_the_tolerance_upwards() -> None:
+    """Of three equal outputs, none of which is near its table's end."""
+    case = make_case(rule_of("cross-entropy", 0), steps=1)
+    case.first["w"][3][:] = case.first["b"][3][:] = 0
+    up, tolerance = shifted(-3, step=0), case.rule.tolerance
+    sums = int(tensors_of(case, up)["t.sums"][0, ROW])
+    assert 2 * tolerance < sums < 3 * tolerance
+    rejected_twice(case, up, ["t.sums"], NOT_THE_TABLES)
+
+
 def test_chances_that_are_not_the_tables(case: Case) -> None:
     """They sum to what is looked up, and the errors follow from them."""
     rejected(NOT_THE_TABLES, case, bump("chances", STEP, 3))

@@ -51,13 +51,18 @@ SECURITY_BITS = 103  # a term; so that the sum over several commitments keeps 10
 
 @dataclass(frozen=True)
 class Ligero:
-    """Parameters. ``log_rows``: k (at most), or None: what makes the proof smallest."""
+    """Parameters. ``log_rows``: k (at most), or None: what makes the proof smallest.
+
+    code_of: whose commitments are opened, if not this scheme's own; what a caller derives, and no part
+    of ``to_json``.
+    """
 
     field: Field = GOLDILOCKS
     log_inv_rate: int = 1
     grinding_bits: int = 20
     queries: int = Radius(1).queries(SECURITY_BITS - 20)
     log_rows: int | None = None
+    code_of: Ligero | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Identity of the scheme: domain separator and name of its benchmark runs."""
@@ -72,6 +77,8 @@ class Ligero:
 
     def code(self, num_values: int) -> Code:
         """The code for a dense vector of this length."""
+        if self.code_of is not None:
+            return self.code_of.code(num_values)
         most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
         if self.log_rows is not None:
             return Code(self.field, min(self.log_rows, most), self.log_inv_rate)

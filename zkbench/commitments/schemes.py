@@ -28,6 +28,18 @@ def strengthened(scheme: Scheme, bits: int) -> Scheme:
     return replace(scheme, queries=scheme.queries + more)
 
 
+def with_codes_of(scheme: Scheme, committed: Scheme) -> Scheme:
+    """The scheme, opening what was committed with another one that differs in its strength alone.
+
+    The code with the smallest proof is not the same for all strengths.
+    """
+    if isinstance(scheme, Whir):
+        assert isinstance(committed, Whir), "commitments of another kind"
+        return replace(scheme, code_of=committed)
+    assert isinstance(committed, Ligero), "commitments of another kind"
+    return replace(scheme, code_of=committed)
+
+
 def scheme_from_json(data: Any, error: type[Exception]) -> Scheme:
     """Read the ``to_json`` of any scheme; raises ``error`` for anything else."""
     name = data.get("scheme") if isinstance(data, dict) else None

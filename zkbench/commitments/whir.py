@@ -49,7 +49,8 @@ _LOG_COLUMNS, _SMALL_LOG_ROWS, _MOST_LOG_ROWS = 6, 14, 25
 class Whir:
     """Parameters. None as k or as the number of rounds: what makes the proof smallest.
 
-    ``log_rows`` and ``num_rounds`` are taken as far as the sizes allow.
+    ``log_rows`` and ``num_rounds`` are taken as far as the sizes allow. code_of: whose commitments are
+    opened, if not this scheme's own; what a caller derives, and no part of ``to_json``.
     """
 
     field: Field = GOLDILOCKS
@@ -60,6 +61,7 @@ class Whir:
     johnson: bool = False
     log_rows: int | None = None
     num_rounds: int | None = None
+    code_of: Whir | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Identity of the scheme: domain separator and name of its benchmark runs."""
@@ -86,6 +88,8 @@ class Whir:
 
     def code(self, num_values: int) -> Code:
         """The code for a dense vector of this length."""
+        if self.code_of is not None:
+            return self.code_of.code(num_values)
         most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
         if self.log_rows is not None:
             return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
