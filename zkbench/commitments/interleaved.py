@@ -19,6 +19,7 @@ from zkbench.fields import FIELDS, Field
 from zkbench.kernels.launch import Target
 from zkbench.kernels.ntt import encode
 from zkbench.kernels.row_hashes import BLOCK_WORDS
+from zkbench.protocols.sumcheck import num_variables
 
 _CODEWORD_SHARE = 8  # codewords take at most this part of the workspace
 _PADDING = 8  # words between codewords: a power-of-two stride would put a row into one cache set
@@ -139,3 +140,51 @@ def _columns_a_turn(target: Target, num_columns: int, stride: int) -> int:
     """All columns, or as many whole blocks of the hash as fit in a share of the workspace."""
     fit = target.workspace_bytes // _CODEWORD_SHARE // (8 * stride)
     return num_columns if fit >= num_columns else max(1, fit // BLOCK_WORDS) * BLOCK_WORDS
+
+
+class InterleavedScheme:
+    """What schemes share that open such commitments: choosing a code, and committing.
+
+    log_rows: k (at most), or None: what makes the proof smallest. code_of: the scheme whose commitments
+    are opened, if not this one's own: since the smallest proof depends on a scheme's strength, one that
+    is made stronger would choose other codes. A caller derives it; it is no part of a scheme's identity.
+    """
+
+    field: Field
+    log_inv_rate: int
+    log_rows: int | None
+    code_of: InterleavedScheme | None
+
+    def code(self, num_values: int) -> Code:
+        """The code for a dense vector of this length."""
+        if self.code_of is not None:
+            return self.code_of.code(num_values)
+        most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
+        if self.log_rows is not None:
+            return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
+        most = min(most, self._most_log_rows(num_values))
+        best = min(range(most + 1), key=lambda k: self._opening_bytes(num_values, k))
+        return Code(self.field, best, self.log_inv_rate)
+
+    def _most_log_rows(self, num_values: int) -> int:
+        """Beyond which no k is considered."""
+        return num_variables(num_values)
+
+    def _opening_bytes(self, num_values: int, log_rows: int) -> int:
+        """Estimated bytes of an opening, in integers so that every machine agrees."""
+        raise NotImplementedError
+
+    def commit(
+        self,
+        target: Target,
+        tensors: Mapping[str, Any],
+        shapes: Mapping[str, Sequence[int]] | None = None,
+    ) -> ProverData:
+        """Commit to tensors, see ``commit`` above; ``shapes``: the arrays' own if None."""
+        sizes = shapes or {name: array.shape for name, array in tensors.items()}
+        return commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
+
+    def commitment(self, root: bytes, shapes: Mapping[str, Sequence[int]]) -> Commitment:
+        """What the verifier takes a received root for: a commitment to tensors of these shapes."""
+        layout = Layout.of(shapes)
+        return Commitment(root, layout, self.code(layout.num_values))

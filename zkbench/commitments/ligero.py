@@ -28,11 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments import interleaved
 from zkbench.commitments.claims import Claim
 from zkbench.commitments.dense_weights import PointTables
-from zkbench.commitments.interleaved import Code, Commitment, ProverData
-from zkbench.commitments.layout import Layout
+from zkbench.commitments.interleaved import Code, Commitment, InterleavedScheme, ProverData
 from zkbench.commitments.proximity import Radius
 from zkbench.commitments.reduction import ColumnClaim, Reduction, check_commitment
 from zkbench.commitments.rows import draw_rows, receive_rows
@@ -42,7 +40,6 @@ from zkbench.kernels.interleaved import row_kernels
 from zkbench.kernels.launch import Target, cpu_target
 from zkbench.kernels.ntt import encode
 from zkbench.protocols.grinding import prove_work, verify_work
-from zkbench.protocols.sumcheck import num_variables
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
@@ -50,19 +47,15 @@ SECURITY_BITS = 103  # a term; so that the sum over several commitments keeps 10
 
 
 @dataclass(frozen=True)
-class Ligero:
-    """Parameters. ``log_rows``: k (at most), or None: what makes the proof smallest.
-
-    code_of: whose commitments are opened, if not this scheme's own; what a caller derives, and no part
-    of ``to_json``.
-    """
+class Ligero(InterleavedScheme):
+    """Parameters. ``log_rows``: k (at most), or None: what makes the proof smallest."""
 
     field: Field = GOLDILOCKS
     log_inv_rate: int = 1
     grinding_bits: int = 20
     queries: int = Radius(1).queries(SECURITY_BITS - 20)
     log_rows: int | None = None
-    code_of: Ligero | None = None
+    code_of: InterleavedScheme | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Identity of the scheme: domain separator and name of its benchmark runs."""
@@ -75,37 +68,12 @@ class Ligero:
             "scheme": "ligero",
         }
 
-    def code(self, num_values: int) -> Code:
-        """The code for a dense vector of this length."""
-        if self.code_of is not None:
-            return self.code_of.code(num_values)
-        most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
-        if self.log_rows is not None:
-            return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
-        best = min(range(most + 1), key=lambda k: self._opening_bytes(num_values, k))
-        return Code(self.field, best, self.log_inv_rate)
-
     def _opening_bytes(self, num_values: int, log_rows: int) -> int:
         """Estimated bytes of an opening, in integers so that every machine agrees."""
         columns, log_length = -(-num_values >> log_rows), log_rows + self.log_inv_rate
         rows = min(self.queries, 1 << log_length)
         path = max(0, log_length - rows.bit_length() + 1)
         return (16 << log_rows) + 16 * columns + rows * (8 * columns + 32 * path)
-
-    def commit(
-        self,
-        target: Target,
-        tensors: Mapping[str, Any],
-        shapes: Mapping[str, Sequence[int]] | None = None,
-    ) -> ProverData:
-        """Commit to tensors, see ``interleaved.commit``; ``shapes``: the arrays' own if None."""
-        sizes = shapes or {name: array.shape for name, array in tensors.items()}
-        return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
-
-    def commitment(self, root: bytes, shapes: Mapping[str, Sequence[int]]) -> Commitment:
-        """What the verifier takes a received root for: a commitment to tensors of these shapes."""
-        layout = Layout.of(shapes)
-        return Commitment(root, layout, self.code(layout.num_values))
 
     def prove(
         self,

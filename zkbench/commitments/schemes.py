@@ -33,10 +33,6 @@ def with_codes_of(scheme: Scheme, committed: Scheme) -> Scheme:
 
     The code with the smallest proof is not the same for all strengths.
     """
-    if isinstance(scheme, Whir):
-        assert isinstance(committed, Whir), "commitments of another kind"
-        return replace(scheme, code_of=committed)
-    assert isinstance(committed, Ligero), "commitments of another kind"
     return replace(scheme, code_of=committed)
 
 

@@ -26,11 +26,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zkbench.commitments import interleaved, whir_schedule
+from zkbench.commitments import whir_schedule
 from zkbench.commitments.claims import Claim
-from zkbench.commitments.interleaved import Code, Commitment, ProverData
+from zkbench.commitments.interleaved import Commitment, InterleavedScheme, ProverData
 from zkbench.commitments.joining import JoinedRows, JoinedValues, Joining
-from zkbench.commitments.layout import Layout
 from zkbench.commitments.reduction import Reduction, check_commitment
 from zkbench.commitments.whir_rounds import WhirRounds
 from zkbench.commitments.whir_schedule import Schedule, Security, inner_bytes, opening_bytes
@@ -46,11 +45,10 @@ _LOG_COLUMNS, _SMALL_LOG_ROWS, _MOST_LOG_ROWS = 6, 14, 25
 
 
 @dataclass(frozen=True)
-class Whir:
+class Whir(InterleavedScheme):
     """Parameters. None as k or as the number of rounds: what makes the proof smallest.
 
-    ``log_rows`` and ``num_rounds`` are taken as far as the sizes allow. code_of: whose commitments are
-    opened, if not this scheme's own; what a caller derives, and no part of ``to_json``.
+    ``log_rows`` and ``num_rounds`` are taken as far as the sizes allow.
     """
 
     field: Field = GOLDILOCKS
@@ -61,7 +59,7 @@ class Whir:
     johnson: bool = False
     log_rows: int | None = None
     num_rounds: int | None = None
-    code_of: Whir | None = None
+    code_of: InterleavedScheme | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Identity of the scheme: domain separator and name of its benchmark runs."""
@@ -86,38 +84,14 @@ class Whir:
         shape = (log_rows, self.log_inv_rate, self.log_fold, self.num_rounds)
         return whir_schedule.schedule(self.security, *shape)
 
-    def code(self, num_values: int) -> Code:
-        """The code for a dense vector of this length."""
-        if self.code_of is not None:
-            return self.code_of.code(num_values)
-        most = min(num_variables(num_values), self.field.two_adicity - self.log_inv_rate)
-        if self.log_rows is not None:
-            return Code(self.field, min(self.log_rows, most), self.log_inv_rate)
-        wide = max(_SMALL_LOG_ROWS, num_variables(num_values) - _LOG_COLUMNS)
-        most = min(most, wide, _MOST_LOG_ROWS)
-        best = min(range(most + 1), key=lambda k: self._opening_bytes(num_values, k))
-        return Code(self.field, best, self.log_inv_rate)
+    def _most_log_rows(self, num_values: int) -> int:
+        return min(max(_SMALL_LOG_ROWS, num_variables(num_values) - _LOG_COLUMNS), _MOST_LOG_ROWS)
 
     def _opening_bytes(self, num_values: int, log_rows: int) -> int:
         """Estimated bytes of an opening of one commitment."""
         columns, run = -(-num_values >> log_rows), self.schedule(log_rows)
         outer = opening_bytes(run.queries, run.log_length, 8 * columns)
         return 16 * columns + outer + inner_bytes(run)
-
-    def commit(
-        self,
-        target: Target,
-        tensors: Mapping[str, Any],
-        shapes: Mapping[str, Sequence[int]] | None = None,
-    ) -> ProverData:
-        """Commit to tensors, see ``interleaved.commit``; ``shapes``: the arrays' own if None."""
-        sizes = shapes or {name: array.shape for name, array in tensors.items()}
-        return interleaved.commit(target, self.code(Layout.of(sizes).num_values), tensors, sizes)
-
-    def commitment(self, root: bytes, shapes: Mapping[str, Sequence[int]]) -> Commitment:
-        """What the verifier takes a received root for: a commitment to tensors of these shapes."""
-        layout = Layout.of(shapes)
-        return Commitment(root, layout, self.code(layout.num_values))
 
     def prove(
         self,
