@@ -30,8 +30,9 @@ from zkbench.models.training.integer_training import StepTrace, TrainingState, t
 from zkbench.models.training.rule import MAX_STEPS, TrainingRule
 from zkbench.placement import place_on
 from zkbench.progress import Note, silent
-from zkbench.protocols.training import data_shapes, state_shapes
+from zkbench.protocols.training import RELUS, data_shapes, state_shapes
 from zkbench.protocols.training_witness import state_arrays
+from zkbench.protocols.zkrelu_bits import MAX_SHIFT, VALUE_BITS
 from zkbench.segments import Cut
 from zkbench.training_statement import (
     Plan,
@@ -59,6 +60,7 @@ class RunPlan:
     segment: int
     data: str
     first: str
+    relu: str = RELUS[0]
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "scheme": self.scheme.to_json(), "rule": self.rule.to_json()}
@@ -83,12 +85,13 @@ class RunPlan:
         integers = self.samples, self.seed, self.steps, self.segment
         kinds = [(int, *integers), (bool, self.stacked), (str, self.data, self.first)]
         fit = all(type(value) is kind for kind, *values in kinds for value in values)
-        return fit and min(self.steps, self.segment) > 0
+        return fit and min(self.steps, self.segment) > 0 and self.relu in RELUS
 
     def commitment(self, last: str) -> TrainingCommitment:
         """What is public once the last state is known."""
         roots = Roots(self.data, self.first, last)
-        return TrainingCommitment(self.scheme, self.rule, self.samples, self.stacked, roots)
+        parameters = self.scheme, self.rule, self.samples, self.stacked
+        return TrainingCommitment(*parameters, roots, self.relu)
 
     def proof_plan(self, public: TrainingCommitment) -> Plan:
         """The segments of the run's proof."""
@@ -144,19 +147,21 @@ def start_run(
     segment: int | None = None,
     scheme: Scheme | None = None,
     stacked: bool = True,
+    relu: str = RELUS[0],
 ) -> TrainingRun:
     """Commit to data and first state and write the run's folder; or find it there, and go on.
 
     inputs: int16, samples x features; targets: int16, samples x outputs. segment: steps that are proven
-    together; as many as memory takes if None, or as the run that is there has. Raises UnusableInput for
+    together; as many as memory takes if None, or as the run that is there has. relu: what it is proven
+    by, one of RELUS. Raises UnusableInput for
     a folder of another run, and for a first state that has momentum.
     """
     batch_rows(seed, len(inputs), rule.batch, 0, 1)  # raises for batches that there are not
     _require_rest(rule, first)
-    segment = segment or _segment_there(Path(folder)) or fitting_segment(rule, steps, target)
+    segment = segment or _segment_there(Path(folder)) or fitting_segment(rule, steps, relu)
     asked = scheme_for(scheme or DEFAULT, steps, segment)
     sizes = (len(inputs), stacked, seed, steps, segment)
-    draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32)
+    draft = RunPlan(asked, rule, *sizes, data="00" * 32, first="00" * 32, relu=relu)
     data_root = commit_data(draft, inputs, targets, target).commitment.root
     state_root = commit_state(draft, first, "first", target).commitment.root
     plan = replace(draft, data=data_root.hex(), first=state_root.hex())
@@ -190,10 +195,11 @@ def scheme_for(scheme: Scheme, steps: int, segment: int) -> Scheme:
     return Cut(steps, segment).strengthened(scheme)
 
 
-def fitting_segment(rule: TrainingRule, steps: int, target: Target) -> int:
+def fitting_segment(rule: TrainingRule, steps: int, relu: str) -> int:
     """Steps whose proof takes at most half of the memory that is free."""
+    each = 2 if relu == RELUS[0] else 2 + VALUE_BITS + MAX_SHIFT
     values = sum(d_in * d_out for d_in, d_out in zip(rule.dims, rule.dims[1:], strict=False))
-    values += 2 * rule.batch * sum(rule.dims)
+    values += each * rule.batch * sum(rule.dims)
     free = psutil.virtual_memory().available // 2
     return max(1, min(steps, MAX_STEPS, free // (VALUE_BYTES["cpu"] * values)))
 

@@ -14,7 +14,7 @@ from zkbench.commitments.schemes import Scheme, scheme_from_json
 from zkbench.errors import UnusableInput, malformed
 from zkbench.models.training.batches import batch_rows
 from zkbench.models.training.rule import MAX_STEPS, TrainingRule
-from zkbench.protocols.training import TrainingSegment, data_shapes, state_shapes
+from zkbench.protocols.training import RELUS, TrainingSegment, data_shapes, state_shapes
 from zkbench.security import Term
 from zkbench.segments import Cut
 
@@ -35,8 +35,8 @@ class Roots:
 class TrainingCommitment:
     """A training run as everybody may know it: its rule, the size of its data, and three roots.
 
-    stacked: False for a run whose proofs take every layer alone. Raises UnusableInput for fewer samples
-    than a batch has.
+    stacked: False for a run whose proofs take every layer alone. relu: by what it is proven, "table" or
+    "bits". Raises UnusableInput for fewer samples than a batch has.
     """
 
     scheme: Scheme
@@ -44,6 +44,7 @@ class TrainingCommitment:
     samples: int
     stacked: bool
     roots: Roots
+    relu: str = RELUS[0]
 
     def __post_init__(self) -> None:
         if self.samples < self.rule.batch:
@@ -75,6 +76,7 @@ class TrainingCommitment:
             "rule": self.rule.to_json(),
             "samples": self.samples,
             "stacked": self.stacked,
+            "relu": self.relu,
             "roots": asdict(self.roots),
         }
 
@@ -89,6 +91,7 @@ class TrainingCommitment:
                 data["samples"],
                 data["stacked"],
                 Roots(**data["roots"]),
+                data["relu"],
             )
         except UnusableInput as error:
             raise malformed(what)(str(error)) from error
@@ -170,7 +173,7 @@ class Plan:
         public, cut = self.public, self.cut
         parameters = public.scheme, public.rule, public.samples, rows, public.stacked
         ends = index == 0, index == cut.count - 1
-        return TrainingSegment(*parameters, cut.security_bits, *ends)
+        return TrainingSegment(*parameters, cut.security_bits, *ends, public.relu)
 
     def soundness_terms(self) -> list[Term]:
         """Every way in which a false statement may pass, with its bits."""
@@ -192,6 +195,7 @@ class Plan:
             "rule": public.rule.to_json(),
             "samples": public.samples,
             "stacked": public.stacked,
+            "relu": public.relu,
             "steps": self.statement.steps,
             "segment": self.segment,
             "zero_knowledge": False,

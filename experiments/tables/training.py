@@ -23,6 +23,7 @@ COLUMNS = [
     Column("model", "model"),
     Column("extra_parameters", "parameters (million)", significant(3, 1e6)),
     Column("param_loss", "loss"),
+    Column("relu", "ReLU by", str),
     Column("param_batch", "samples a step", count),
     Column("param_steps", "steps", count),
     Column("step_s", "prove a step (s)", significant(3)),
@@ -40,7 +41,7 @@ COLUMNS = [
 
 def measured(records: pd.DataFrame) -> pd.DataFrame:
     """This suite's records."""
-    rows = training_records(records)
+    rows = training_records(records, with_bits=True)
     return rows.assign(system=rows["param_variant"].map(NAMES), hardware=rows["machine"])
 
 

@@ -46,7 +46,9 @@ STACKED = {
 }
 SOFTMAX = STACKED | {"loss": "cross-entropy", "momentum": 3686, "segment": 2}
 SEQUENTIAL = STACKED | {"variant": "sequential", "segment": 1, "steps": 2}
+BITS = SOFTMAX | {"relu": "bits"}
 RUNS = {"stacked": STACKED, "softmax, two segments": SOFTMAX, "sequential": SEQUENTIAL}
+RUNS |= {"bits": BITS}
 
 
 def ready(params: dict[str, Any], seed: int = 0, on: str = "cpu") -> Any:
@@ -300,6 +302,13 @@ def test_costs_of_a_step_are_those_of_the_run_over_its_steps() -> None:
     )
     assert row["step_bytes"] == record["proof_bytes"] / 8
     assert row["model"] == "4-5x2-3"
+
+
+def test_proofs_by_bits_are_records_of_their_own() -> None:
+    records = [make_training(STACKED | more, "cpu") for more in ({"relu": "bits"}, {})]
+    rows = pd.DataFrame([flatten(record) for record in records])
+    assert training_records(rows)["relu"].tolist() == ["table"]
+    assert training_records(rows, with_bits=True)["relu"].tolist() == ["table", "bits"]
 
 
 def test_there_may_be_no_records_of_training() -> None:

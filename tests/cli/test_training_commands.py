@@ -84,6 +84,21 @@ def test_verify_says_in_words_what_was_proven():
     assert (result["accepted"], result["steps"], result["seed"]) == (True, 5, 0)
 
 
+def test_relu_by_bits():
+    """The same weights, proven in another way; a run that is there is not taken for one so proven."""
+    by_tables = json.loads(Path("s").read_text())
+    done = train(relu="bits")
+    assert (done.code, done.out) == (2, "")
+    assert "run holds another run; choose another folder" in done.err
+    shutil.rmtree("run")
+    for done in (train(relu="bits"), prove(), verify()):
+        assert (done.code, done.err) == (0, "")
+    statement = json.loads(Path("s").read_text())
+    assert statement["roots"] == by_tables["roots"]
+    assert statement["model"] != by_tables["model"]
+    assert json.loads(Path("run/commitment.json").read_text())["relu"] == "bits"
+
+
 def test_what_is_secret_is_the_owners():
     names = ["run/data.safetensors", "run/states/000000.safetensors", "run/proofs/000000.bin"]
     assert {stat.S_IMODE(os.stat(name).st_mode) for name in names} == {0o600}

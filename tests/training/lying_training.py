@@ -193,6 +193,15 @@ class LyingTensors:
         if s in self.segment.hidden:
             self.arrays[f"signs{s}"] = (self.arrays[f"y{s}"] >= 0).astype(np.int64)
         self._remainders_of(s)
+        if s in self.segment.with_bits:
+            self._bits(s)
+
+    def _bits(self, s: int) -> None:
+        """Of what quotients and remainders say together, as far as there are bits for it."""
+        length, *_ = self.segment.bits(s)
+        left = self.arrays.pop(f"y{s}.remainders")
+        number = ((self.arrays.pop(f"y{s}") + (1 << 15)) << (length - 16)) + left
+        self.arrays[f"bits{s}"] = np.stack([(number >> k) & 1 for k in range(length)])
 
     def _remainders_of(self, s: int) -> None:
         rule, layer = self.rule, self.segment.stacks[s].layers[0]

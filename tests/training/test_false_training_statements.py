@@ -86,6 +86,7 @@ def commitments(case: RunCase) -> dict[str, dict[str, Any]]:
         "batch": {"rule": replace(rule, batch=5)},
         "samples": {"samples": 11},
         "stacked": {"stacked": False},
+        "relu": {"relu": "bits"},
         "data": {"roots": replace(roots, data=roots.first)},
         "first": {"roots": replace(roots, first=roots.last)},
         "last": {"roots": replace(roots, last=roots.first)},
@@ -95,7 +96,7 @@ def commitments(case: RunCase) -> dict[str, dict[str, Any]]:
 
 NAMES = [
     *("rate", "momentum", "no momentum", "loss", "dims", "formats", "batch", "samples"),
-    *("stacked", "data", "first", "last", "scheme"),
+    *("stacked", "relu", "data", "first", "last", "scheme"),
 ]
 
 
@@ -178,7 +179,13 @@ def test_fewer_bits_than_asked_for(case: RunCase) -> None:
 
 
 def test_commitments_that_no_run_has(case: RunCase) -> None:
-    for key, value in (("samples", 3), ("samples", 4.0), ("stacked", 1), ("roots", {})):
+    for key, value in (
+        ("samples", 3),
+        ("samples", 4.0),
+        ("stacked", 1),
+        ("relu", "other"),
+        ("roots", {}),
+    ):
         with pytest.raises(UnusableInput, match="x is malformed"):
             TrainingCommitment.from_json({**case.public.to_json(), key: value}, "x")
 

@@ -88,7 +88,7 @@ def test_the_segments_of_a_run_are_its_own(case: RunCase, monkeypatch: pytest.Mo
 
 
 def test_segments_are_not_longer_than_weights_stay_in_range_for() -> None:
-    assert fitting_segment(rule_of("square", 0, (1, 1)), MAX_STEPS + 1, TARGET) <= MAX_STEPS
+    assert fitting_segment(rule_of("square", 0, (1, 1)), MAX_STEPS + 1, "table") <= MAX_STEPS
 
 
 def test_a_run_with_momentum_starts_from_rest(case: RunCase, tmp_path: Path) -> None:
@@ -256,7 +256,12 @@ def test_more_soundness_than_there_is(case: RunCase) -> None:
 
 
 PLANS = {"segment": (0, "2", 2.0, True), "steps": (0, None), "stacked": (1,), "data": (7,)}
-PLANS |= {"samples": (-1, 3), "scheme": (None, {}), "rule": ({}, [])}
+PLANS |= {
+    "relu": ("other", [], 1),
+    "samples": (-1, 3),
+    "scheme": (None, {}),
+    "rule": ({}, []),
+}
 
 
 @pytest.mark.parametrize("key", [*PLANS, "version", "more"])

@@ -168,8 +168,8 @@ def make_case(
 
 
 @cache
-def case_of(loss: str, momentum: int = 0) -> Case:
-    return make_case(rule_of(loss, momentum))
+def case_of(loss: str, momentum: int = 0, relu: str = "table") -> Case:
+    return make_case(rule_of(loss, momentum), relu=relu)
 
 
 # Proofs.

@@ -157,7 +157,7 @@ def test_the_table_of_training_has_costs_of_a_step_and_what_is_published(
     ]
     assert published.loc["zkDL sequential (published)", "step_s"] == 47
     (row,) = (r for r in rows_of_markdown(tmp_path / "training.md") if r[0] == "zkDL (published)")
-    assert row[8:10] == ["-", "-"]  # a whole proof's time is not published
+    assert row[9:11] == ["-", "-"]  # a whole proof's time is not published
     sequential = table[table["system"] == "a proof a step, here"]
     assert (sequential["param_steps"] == 1).all()
 

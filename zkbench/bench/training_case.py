@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -44,6 +44,7 @@ from zkbench.models.training.rule import (
 from zkbench.models.training.training_data import random_data
 from zkbench.placement import fit_workspace, place_on
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
+from zkbench.protocols.training import RELUS
 from zkbench.protocols.training_witness import SegmentTensors
 from zkbench.security import total_bits
 from zkbench.training import prove_committed, verify_training
@@ -82,7 +83,8 @@ class TrainingCase:
 
     ``samples``: of the committed data, of which every step takes ``batch``. ``segment``: steps that are
     proven together. ``momentum``: in 2^-12. ``variant``: "stacked" is FAC4DNN; "sequential" is its
-    baseline, a proof for each step, in which every layer is a stack of its own.
+    baseline, a proof for each step, in which every layer is a stack of its own. ``relu``, which may be
+    left out: "table" or "bits".
 
     ``prove`` returns what the verifier is told and then the proof, which ``proof_bytes`` counts alone.
     """
@@ -95,7 +97,8 @@ class TrainingCase:
         limits = {**limits, "batch": (1, 1 << 14), "samples": (1, 1 << 20)}
         limits = {**limits, "steps": (1, MAX_STEPS), "segment": (1, MAX_STEPS)}
         limits = {**limits, "loss": LOSSES, "momentum": (0, (1 << MOMENTUM_BITS) - 1)}
-        self.params = read_params(self.benchmark, params, {**limits, "variant": VARIANTS})
+        limits = {**limits, "variant": VARIANTS}
+        self.params = read_params(self.benchmark, params, limits, {"relu": RELUS})
         self._check()
         self.values, self.target, self.seed = self.params["steps"], target, seed
         self.plan = self._plan(_NO_ROOT, _NO_ROOT)
@@ -118,7 +121,8 @@ class TrainingCase:
         rule = random_rule(dims, p["loss"], p["batch"], p["momentum"])
         scheme, stacked = scheme_for(DEFAULT, p["steps"], p["segment"]), p["variant"] == "stacked"
         sizes = (p["samples"], stacked, self.seed, p["steps"], p["segment"])
-        return RunPlan(scheme, rule, *sizes, data=data, first=first)
+        relu = p.get("relu", RELUS[0])
+        return RunPlan(scheme, rule, *sizes, data=data, first=first, relu=relu)
 
     # The prover's side.
 
@@ -239,7 +243,7 @@ class TrainingCase:
             raise ProofRejected("the roots of the run are malformed") from error
         if not fits:
             raise ProofRejected("the roots of the run are malformed")
-        return TrainingCommitment(plan.scheme, plan.rule, plan.samples, plan.stacked, roots)
+        return replace(plan.commitment(_NO_ROOT), roots=roots)
 
     # What the record says besides times and bytes.
 

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
 SWEPT = ("depth", "width", "batch", "steps")
 _PARAMS = (*SWEPT, "inputs", "outputs", "samples", "segment", "loss", "momentum", "variant")
 # Not every table of records has them: those of other benchmarks do not.
-_COLUMNS = (*(f"param_{name}" for name in _PARAMS), "extra_parameters", "extra_commit_s")
+_COLUMNS = (*(f"param_{name}" for name in (*_PARAMS, "relu")), "extra_parameters", "extra_commit_s")
 
 
-def training_records(records: pandas.DataFrame) -> pandas.DataFrame:
+def training_records(records: pandas.DataFrame, with_bits: bool = False) -> pandas.DataFrame:
     """The records of training by machine, variant and size, with costs of one step.
 
+    with_bits: those too whose ReLU is proven by bits; `relu` says by what it is.
     ``model``: the widths in short, 64-32x2-10. ``step_s`` with ``step_s_min`` and ``step_s_max``,
     ``step_bytes``: time and proof over the number of steps.
     """
     rows = records[records["benchmark"] == "training"]
     rows = rows.reindex(columns=[*rows.columns, *(c for c in _COLUMNS if c not in rows)])
+    rows = rows.assign(relu=rows["param_relu"].where(rows["param_relu"].notna(), "table"))
+    rows = rows if with_bits else rows[rows["relu"] == "table"]
     integers = {
         f"param_{name}": int for name in (*SWEPT, "inputs", "outputs", "samples", "segment")
     }
@@ -34,7 +37,8 @@ def training_records(records: pandas.DataFrame) -> pandas.DataFrame:
         step_bytes=rows["proof_bytes"] / steps,
     )
     order = [f"param_{name}" for name in ("variant", "inputs", "width", "depth", "batch", "steps")]
-    return rows.sort_values(["target", "machine", *order])
+    rows = rows.assign(by_bits=rows["relu"] == "bits")
+    return rows.sort_values(["target", "machine", *order, "by_bits"]).drop(columns="by_bits")
 
 
 def _sizes(rows: pandas.DataFrame) -> list[pandas.Series]:

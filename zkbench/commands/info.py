@@ -46,7 +46,7 @@ def _commitment(path: str) -> dict[str, Any]:
     found: dict[str, Any] = {"model": public.digest, "kind": public.to_json()["kind"]}
     if isinstance(public, TrainingCommitment):
         told = public.to_json()
-        return {**found, **{key: told[key] for key in ("samples", "rule", "scheme", "roots")}}
+        return {**found, **{key: told[key] for key in ("samples", "rule", "relu", "scheme", "roots")}}
     if isinstance(public, LanguageCommitment):
         found |= _language(public)
     else:

@@ -32,6 +32,12 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--labels", help=".npy of labels, or of targets, samples x outputs")
     _add_rule(parser)
     parser.add_argument("--out", required=True, help="folder of the run; one that is there goes on")
+    parser.add_argument(
+        "--relu",
+        choices=("table", "bits"),
+        default="table",
+        help="by what ReLU is proven: lookups in tables (the default), or bits, as in zkDL",
+    )
     add_scheme(parser)
     add_target(parser)
     parser.add_argument(
@@ -154,6 +160,7 @@ def _start(args: argparse.Namespace, model: Any, data: Any, rule: Any, where: An
         where,
         args.segment,
         chosen_scheme(args),
+        relu=args.relu,
     )
 
 

@@ -15,6 +15,9 @@ and what committed samples hold that no step takes. Parameters before and behind
 integers; between its steps they are integers below 2^32, wherever the updates lead. A run starts
 without momentum, and a segment behind another with that of the state between them.
 
+ReLU and its derivative are looked up in tables, or, as zkDL has it, made of committed bits (``relu``):
+then a hidden layer's bits are committed in the place of its quotients.
+
 ``stacked`` = False gives every layer a stack of its own, and with one step a proof that is zkDL's
 sequential baseline.
 """
@@ -49,8 +52,11 @@ from zkbench.protocols.training_operators import (
     TrainedLayer,
     WeightUpdates,
 )
+from zkbench.protocols.training_relu import ReluFromBits, SumsFromBits
 from zkbench.protocols.weight_stream import CarriedUpdates, Parameters, WeightStream
+from zkbench.protocols.zkrelu_bits import VALUE_BITS
 
+RELUS = ("table", "bits")
 _CLAIMS_A_LAYER = 32  # more than are left on any one of the commitments
 
 
@@ -89,8 +95,8 @@ class TrainingSegment:
     """Steps of a run that are proven together. rows: which samples each takes, T x batch, public.
 
     security_bits: that the lookups' challenges have at least; the more, the more segments there are.
-    is_first, is_last: whether the run begins, and ends, with this segment. Raises UnusableInput for more
-    steps than weights stay in range for.
+    is_first, is_last: whether the run begins, and ends, with this segment. relu: one of RELUS. Raises
+    UnusableInput for more steps than weights stay in range for.
     """
 
     scheme: Scheme
@@ -101,6 +107,7 @@ class TrainingSegment:
     security_bits: float = SECURITY_BITS
     is_first: bool = True
     is_last: bool = True
+    relu: str = RELUS[0]
 
     def __post_init__(self) -> None:
         steps, batch = self.rows.shape
@@ -130,6 +137,11 @@ class TrainingSegment:
         """The stacks that ReLU follows: all but the last."""
         return range(len(self.stacks) - 1)
 
+    @property
+    def with_bits(self) -> range:
+        """The stacks whose ReLU is made of bits: all hidden ones, or none."""
+        return self.hidden if self.relu == "bits" else range(0)
+
     # Shapes of stacks over all steps.
 
     def size(self, s: int) -> int:
@@ -138,6 +150,10 @@ class TrainingSegment:
 
     def outputs(self, s: int) -> Shape:
         return (self.size(s), self.rule.batch, self.stacks[s].d_out)
+
+    def bits(self, s: int) -> Shape:
+        """Of a stack's sums, before their rescaling."""
+        return (VALUE_BITS + self._forward_shift(s), *self.outputs(s))
 
     def inputs(self, s: int) -> Shape:
         return (self.size(s), self.rule.batch, self.stacks[s].d_in)
@@ -172,7 +188,8 @@ class TrainingSegment:
         loss = self._loss()
         backward = [one for s in reversed(range(len(self.stacks))) for one in self._backward(s)]
         updates = [one for s in range(len(self.stacks)) for one in self._updates(s)]
-        return (*self._data(), *self._streams(), *layers, *loss, *backward, *updates)
+        before = (*self._data(), *self._streams(), *self._relus())
+        return (*before, *layers, *loss, *backward, *updates)
 
     def _data(self) -> Iterator[Operator]:
         dims = self.rule.dims
@@ -185,14 +202,26 @@ class TrainingSegment:
             if self.rule.momentum:
                 yield CarriedUpdates(one, self.is_first)
 
+    def _relus(self) -> Iterator[Operator]:
+        """Where ReLU is made of bits: before all that reads its outputs and derivatives."""
+        for s in self.with_bits:
+            names = f"y{s}", f"a{s}", f"signs{s}", f"bits{s}"
+            yield ReluFromBits(*names, self.outputs(s), self._forward_shift(s))
+
+    def _forward_shift(self, s: int) -> int:
+        return self.rule.forward_shift(self.stacks[s].layers[0])
+
     def _forward(self, s: int) -> Iterator[Operator]:
         stack, rule = self.stacks[s], self.rule
         if s:
             yield Slices(f"x{s}", self.inputs(s), self._sources(s, -1, "a"))
         sizes = self.size(s), rule.batch, stack.d_in, stack.d_out
         yield TrainedLayer(s, *sizes, rule.formats.activation)
-        shift = rule.forward_shift(stack.layers[0])
-        yield Rescaled(f"y{s}", self.outputs(s), shift, s in self.hidden)
+        shift = self._forward_shift(s)
+        if s in self.with_bits:
+            yield SumsFromBits(f"y{s}", f"bits{s}", self.outputs(s), shift)
+        else:
+            yield Rescaled(f"y{s}", self.outputs(s), shift, s in self.hidden)
 
     def _loss(self) -> Iterator[Operator]:
         last, rule = len(self.stacks) - 1, self.rule
@@ -240,7 +269,7 @@ class TrainingSegment:
     @property
     def lookups(self) -> tuple[TableLookup, ...]:
         found = []
-        if self.hidden:
+        if self.hidden and not self.with_bits:
             relu = tuple((f"a{s}", f"y{s}", self.outputs(s)) for s in self.hidden)
             signs = tuple((f"signs{s}", f"y{s}", self.outputs(s)) for s in self.hidden)
             found += [TableLookup("relu", Relu(), relu), TableLookup("signs", Sign(), signs)]
@@ -253,6 +282,8 @@ class TrainingSegment:
     def witness_shapes(self) -> dict[str, Shape]:
         """What a proof commits to."""
         shapes = {one.y: one.shape for one in self.operators if isinstance(one, Rescaled)}
+        for s in self.with_bits:
+            shapes[f"bits{s}"] = self.bits(s)
         if self.rule.loss == "cross-entropy":
             shapes["t"] = self.outputs(len(self.stacks) - 1)
         return shapes

@@ -12,6 +12,7 @@ from zkbench.models.training.integer_training import StepTrace, TrainingState
 from zkbench.models.training.rule import TrainingRule
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.training import TrainingSegment, parameters_of, stacks_of
+from zkbench.protocols.zkrelu_bits import relu_bits
 
 Arrays = dict[str, Any]  # NumPy's, or another library's that NumPy's functions dispatch to
 
@@ -56,7 +57,10 @@ class SegmentTensors:
         layer, rule = stack.layers[0], segment.rule
         size, weights = segment.size(s), (segment.size(s), stack.d_in, stack.d_out)
         last = s not in segment.hidden
-        self._rescaled(f"y{s}", segment.outputs(s), rule.forward_shift(layer))
+        if s in segment.with_bits:
+            self._new(f"bits{s}", segment.bits(s), np.int8)
+        else:
+            self._rescaled(f"y{s}", segment.outputs(s), rule.forward_shift(layer))
         self._rescaled(f"u{s}", weights, rule.update_shift(layer))
         self._rescaled(f"v{s}", (size, stack.d_out), rule.update_shift(layer))
         self._new(f"x{s}", segment.inputs(s), np.int16)
@@ -99,14 +103,16 @@ class SegmentTensors:
             f"w{s}": trace.weights,
             f"b{s}": trace.biases,
             f"x{s}": trace.inputs,
-            f"y{s}": trace.quotients,
-            f"y{s}.remainders": trace.y_remainders,
             f"e{s}": trace.errors,
             f"u{s}": trace.updates,
             f"u{s}.remainders": trace.u_remainders,
             f"v{s}": trace.bias_updates,
             f"v{s}.remainders": trace.v_remainders,
         }
+        if s in self.segment.with_bits:
+            self.arrays[f"bits{s}"][:, n] = self._bits(layer, trace)
+        else:
+            found |= {f"y{s}": trace.quotients, f"y{s}.remainders": trace.y_remainders}
         for name, layers in found.items():
             self.arrays[name][n] = layers[layer]
         if s in self.segment.hidden:
@@ -114,6 +120,12 @@ class SegmentTensors:
             self.arrays[f"signs{s}"][n] = trace.quotients[layer] >= 0
         if s:
             self._add_errors_behind(s, n, layer, trace)
+
+    def _bits(self, layer: int, trace: StepTrace) -> Any:
+        """Of a layer's sums, from what they were rescaled to."""
+        shift = self.segment.rule.forward_shift(layer)
+        sums = trace.quotients[layer].astype(np.int64) << shift
+        return relu_bits(sums + trace.y_remainders[layer] - (1 << (shift - 1)), shift)
 
     def _add_errors_behind(self, s: int, n: int, layer: int, trace: StepTrace) -> None:
         self.arrays[f"active{s}"][n] = trace.quotients[layer - 1] >= 0
