@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counted import Counted, CountingTranscript, require_terms
 from lying_training import at, bump
 from test_malicious_training import STEP, WHERE, flipped
 from test_training_completeness import SHAPES, require_the_same_tensors
+from test_training_soundness import claims_of
 from training_proof import (
     KINDS,
     TARGET,
@@ -84,6 +86,28 @@ def test_a_run_and_its_proof(options: dict[str, Any], tmp_path: Path) -> None:
     assert found.rejection(statement=statement, public=by_tables)
     with pytest.raises(UnusableInput, match="holds another run"):
         begin(tmp_path / "run", **options)
+
+
+def test_the_terms_of_every_operator_cover_its_challenges(case: Case) -> None:
+    forgery, program = forge(case), case.segment.program
+    noted: list[tuple[Any, int]] = []
+    counted = tuple(Counted(one, noted) for one in program.operators)
+    forgery.statement.verify(forgery.proof, CountingTranscript, replace(program, operators=counted))
+    assert len(noted) == len(program.operators)
+    ours = [pair for pair in noted if isinstance(pair[0], SumsFromBits | ReluFromBits)]
+    require_terms(program.field, [pair for pair in noted if pair not in ours])
+    for operator, drawn in ours:  # their point is used twice, and there may be more claims
+        terms = operator.soundness_terms(program.field)
+        assert 0 < drawn <= sum(2 ** (program.field.bits - term.bits) for term in terms) + 1e-6
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+@pytest.mark.parametrize("dims", [(2, 3), (3, 2, 3, 2, 3, 2, 3), (2,) * 9])
+def test_there_may_be_as_many_claims_as_there_are(dims: tuple[int, ...], stacked: bool) -> None:
+    """On any one commitment, and on the outputs of any one stack."""
+    found = make_case(rule_of("square", 3600, dims), steps=1, stacked=stacked, relu="bits")
+    claims, most = claims_of(found)
+    assert sum(n for name, n in claims.items() if name in found.segment.witness_shapes) <= most
 
 
 # Lies. All sums that follow from one are right.
