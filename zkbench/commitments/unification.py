@@ -20,13 +20,13 @@ the "precompute-M" of windowed sumchecks, of rank one here.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import Claim, Sparse
+from zkbench.commitments.claims import AxisWeights, Claim, Sparse, VectorAxis
 from zkbench.commitments.dense import DenseVector
 from zkbench.commitments.dense_weights import accumulate
 from zkbench.commitments.layout import Slot
@@ -68,10 +68,31 @@ class Unification:
         self.claims: list[tuple[Element, Slot, Claim]] = []
         weight = self.field.element(1)
         for claim in claims:
-            self.claims.append((weight, dense.layout.slot(claim.tensor), claim))
+            self.claims.append((weight, *self._narrowed(claim)))
             weight = weight * scale
         most_bits = min(most_bits, _MOST_BITS, num_variables(dense.length))
         self.bits = min(range(most_bits + 1), key=self._cost)
+
+    def _narrowed(self, claim: Claim) -> tuple[Slot, Claim]:
+        """The part of a tensor, and of a claim's weights, that has any: some layers of a stack, say.
+
+        Only where it begins as a block does: weights of the whole tensor may factor where its do not.
+        """
+        slot, functional = self.dense.layout.slot(claim.tensor), claim.functional
+        if not isinstance(functional, AxisWeights):
+            return slot, claim
+        first = functional.axes[0]
+        if not isinstance(first, VectorAxis):
+            return slot, claim
+        zero, inner = self.field.element(0), slot.size // slot.shape[0]
+        places = [place for place, weight in enumerate(first.values) if weight != zero]
+        if not places or (slot.offset + places[0] * inner) % (1 << _MOST_BITS):
+            return slot, claim
+        kept = VectorAxis(first.values[places[0] : places[-1] + 1])
+        shape = (len(kept.values), *slot.shape[1:])
+        part = Slot(slot.name, shape, slot.offset + places[0] * inner)
+        axes = (kept, *functional.axes[1:])
+        return part, replace(claim, functional=AxisWeights(axes))
 
     @property
     def _num_blocks(self) -> int:
