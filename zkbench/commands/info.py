@@ -46,7 +46,8 @@ def _commitment(path: str) -> dict[str, Any]:
     found: dict[str, Any] = {"model": public.digest, "kind": public.to_json()["kind"]}
     if isinstance(public, TrainingCommitment):
         told = public.to_json()
-        return {**found, **{key: told[key] for key in ("samples", "rule", "relu", "scheme", "roots")}}
+        keys = ("samples", "rule", "relu", "scheme", "roots")
+        return {**found, **{key: told[key] for key in keys}}
     if isinstance(public, LanguageCommitment):
         found |= _language(public)
     else:
