@@ -91,7 +91,14 @@ class LanguagePlan:
 
     def soundness_terms(self) -> list[Term]:
         """Every way in which a false statement may pass, with its bits."""
-        return self.cut.terms(lambda index: self.inference(index).program.soundness_terms())
+        terms = self.cut.terms(lambda index: self.inference(index).program.soundness_terms())
+        return terms if self.is_whole else terms + self._opening_terms()
+
+    def _opening_terms(self) -> list[Term]:
+        """Those of the opening of the weights, on which every segment leaves claims."""
+        most = self.inference(0).program.most_claims * self.cut.count
+        sizes = {"weights": (self.public.commitment.layout.num_values, most)}
+        return [Term(*term) for term in self.scheme.opening_terms(sizes)]
 
     def protocol(self) -> dict[str, Any]:
         """Canonical parameters of a proof: its domain separator."""
@@ -106,6 +113,10 @@ class LanguagePlan:
             return self.protocol()
         layers = self.layers(index)
         return {**self.protocol(), "first_layer": layers.start, "number_of_layers": len(layers)}
+
+    def opening_protocol(self) -> dict[str, Any]:
+        """The same of the opening of the weights."""
+        return {**self.protocol(), "opened": "weights"}
 
 
 def claimed_plan(

@@ -3,18 +3,23 @@
 A model is run twice where there are several segments: once for the tokens that it chooses, since the
 statement comes before everything else in every proof, and once more segment by segment, so that the
 witness of one segment is there at a time.
+
+Each segment leaves claims on the weights, and all of them are shown by one opening behind the last
+segment, whose transcript has the hashes of all segments' proofs, and so all that the claims follow from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 
 from zkbench import binding, segments
 from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.claims import Claim
 from zkbench.commitments.interleaved import ProverData
 from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import Array, Target
@@ -55,13 +60,27 @@ class LanguageProver:
             plan = _answered(planned, self._pass_through(prompt))
         stream, parts = self.placed.stacked.embed(prompt.tokens), []
         states: list[bytes] = []
+        claims: list[Claim] = []
         for index in range(plan.cut.count):
             self.note(f"segment {index + 1} of {plan.cut.count}")
-            part, roots, stream = self._prove_segment(plan, prompt, index, stream)
+            part, left, roots, stream = self._prove_segment(plan, prompt, index, stream)
             parts.append(part)
+            claims += left
             states.append(roots[-1])
         header = binding.header(plan.protocol(), plan.statement)
-        return segments.joined(header, states[:-1], parts), plan.statement
+        opening = self._open(plan, states[:-1], parts, claims)
+        return segments.joined(header, states[:-1], parts, opening), plan.statement
+
+    def _open(
+        self, plan: LanguagePlan, states: list[bytes], parts: list[bytes], claims: list[Claim]
+    ) -> bytes:
+        """What all segments leave: the claims on the weights."""
+        identity, scheme = plan.opening_protocol(), plan.scheme
+        transcript = binding.begin_proof(scheme.field, identity, plan.public, plan.statement)
+        _bind_segments(transcript, states, parts)
+        with self.timer.phase("opening"):
+            scheme.prove(transcript, self.target, [(self.model, claims)])
+        return transcript.finish()
 
     def _prompt(self, planned: LanguagePlan) -> Prompt:
         statement = planned.statement
@@ -75,7 +94,8 @@ class LanguageProver:
             plan = _answered(planned, trace.output)
             inference = plan.inference(0)
             witness = self.placed.witness(inference, trace, self.target)
-        return self._prove(plan, 0, (), [self.model], witness), plan.statement
+        proof, _ = self._prove(plan, 0, (), [self.model], witness)
+        return proof, plan.statement
 
     def _pass_through(self, prompt: Prompt) -> OutputTrace:
         """The model's output; nothing else is kept."""
@@ -87,8 +107,8 @@ class LanguageProver:
 
     def _prove_segment(
         self, plan: LanguagePlan, prompt: Prompt, index: int, stream: Any
-    ) -> tuple[bytes, Roots, Any]:
-        """(proof, roots of what it is joined to, the stream behind it), from the stream before it."""
+    ) -> tuple[bytes, list[Claim], Roots, Any]:
+        """(proof, claims that it leaves, roots of what it is joined to, the stream behind it)."""
         inference, model = plan.inference(index), self.placed.stacked
         with self.timer.phase("witness"):
             trace, behind = model.forward_layers(prompt, plan.layers(index), stream)
@@ -101,8 +121,8 @@ class LanguageProver:
         with self.timer.phase("commit"):
             joints = [self._commit(plan, one, tensors) for one in inference.boundaries.values()]
         roots = tuple(data.commitment.root for data in joints)
-        part = self._prove(plan, index, roots, [self.model, *joints], tensors)
-        return part, roots, behind
+        part, left = self._prove(plan, index, roots, [self.model, *joints], tensors)
+        return part, left, roots, behind
 
     def _boundaries(
         self, inference: LanguageInference, streams: Mapping[str, Any]
@@ -131,14 +151,15 @@ class LanguageProver:
         roots: Roots,
         given: list[ProverData],
         tensors: Mapping[str, Array],
-    ) -> bytes:
-        """The proof of one segment, all of whose tensors are there."""
+    ) -> tuple[bytes, list[Claim]]:
+        """The proof of one segment, all of whose tensors are there, and the claims that it leaves."""
         inference, identity = plan.inference(index), plan.segment_protocol(index)
         transcript = binding.begin_proof(inference.field, identity, plan.public, plan.statement)
         _bind_states(transcript, plan, roots)
         everything = {**self.tensors, **tensors}
-        inference.program.prove(transcript, self.target, given, everything, self.timer)
-        return transcript.finish()
+        program = inference.program
+        left = program.prove(transcript, self.target, given, everything, self.timer)
+        return transcript.finish(), left
 
 
 def _answered(planned: LanguagePlan, output: OutputTrace) -> LanguagePlan:
@@ -152,6 +173,11 @@ def _bind_states(transcript: Any, plan: LanguagePlan, roots: Roots) -> None:
         transcript.bind("states", [root.hex() for root in roots])
 
 
+def _bind_segments(transcript: Any, states: Sequence[bytes], parts: Sequence[bytes]) -> None:
+    hashes = [blake3(part).hexdigest() for part in parts]
+    transcript.bind("segments", {"states": [state.hex() for state in states], "proofs": hashes})
+
+
 def verify_segments(plan: LanguagePlan, proof: bytes) -> None:
     """Raises ProofRejected unless all segments are shown, each from where the one before it led to."""
     if plan.is_whole:
@@ -159,20 +185,34 @@ def verify_segments(plan: LanguagePlan, proof: bytes) -> None:
         return
     outer, count = Proof.from_bytes(proof), plan.cut.count
     binding.require_header(outer, plan.protocol(), plan.statement)
-    states, parts = segments.split(outer, count - 1, count)
+    cut, opening = segments.without_opening(outer)
+    states, parts = segments.split(cut, count - 1, count)
+    claims: list[Claim] = []
     for index, part in enumerate(parts):
-        verify_segment(plan, index, tuple(states[max(index - 1, 0) : index + 1]), part)
+        claims += verify_segment(plan, index, tuple(states[max(index - 1, 0) : index + 1]), part)
+
+    def script(transcript: VerifierTranscript) -> None:
+        _bind_segments(transcript, states, parts)
+        plan.scheme.verify(transcript, [(plan.public.commitment, claims)])
+
+    identity, field = plan.opening_protocol(), plan.scheme.field
+    binding.verify_bound(opening, field, identity, plan.public, plan.statement, script)
 
 
-def verify_segment(plan: LanguagePlan, index: int, roots: Roots, part: bytes) -> None:
-    """Raises ProofRejected unless these layers lead from one of ``roots`` to the other."""
+def verify_segment(plan: LanguagePlan, index: int, roots: Roots, part: bytes) -> list[Claim]:
+    """Raises ProofRejected unless these layers lead from one of ``roots`` to the other.
+
+    Returns the claims on the weights that this rests on, where there are several segments.
+    """
     if any(len(root) != len(plan.public.root) for root in roots):
         raise ProofRejected("a state's root is malformed")
     inference, given = plan.inference(index), plan.given(index, roots)
+    left: list[Claim] = []
 
     def script(transcript: VerifierTranscript) -> None:
         _bind_states(transcript, plan, roots)
-        inference.program.verify(transcript, given)
+        left.extend(inference.program.verify(transcript, given))
 
     identity = plan.segment_protocol(index)
     binding.verify_bound(part, inference.field, identity, plan.public, plan.statement, script)
+    return left

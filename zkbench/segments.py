@@ -13,6 +13,7 @@ from zkbench.protocols.tlookup import SECURITY_BITS
 from zkbench.security import Term
 
 _STATE, _SEGMENT = "state", "segment"  # a root that joins two segments, a segment's own proof
+_OPENING = "opening"  # what all segments leave to be shown together, if there is anything
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,21 @@ def _each(term: Term, count: int) -> Term:
     return Term(f"{term.name}, each of {count} segments", term.bits - math.log2(count))
 
 
-# The file: segments in their order, each after the root of what it leads to.
+# The file: segments in their order, each after the root of what it leads to, and what they leave.
 
 
-def joined(header: dict[str, Any], states: Sequence[bytes], parts: Sequence[bytes]) -> bytes:
+def joined(
+    header: dict[str, Any],
+    states: Sequence[bytes],
+    parts: Sequence[bytes],
+    opening: bytes | None = None,
+) -> bytes:
     """One proof of all segments. states: what each leads to, or each but the last."""
     messages = []
     for index, part in enumerate(parts):
         messages += [Message(_STATE, state) for state in states[index : index + 1]]
         messages.append(Message(_SEGMENT, part))
+    messages += [] if opening is None else [Message(_OPENING, opening)]
     return Proof(header, messages).to_bytes()
 
 
@@ -80,6 +87,13 @@ def claimed_length(outer: Proof) -> int | None:
     if length is not None and type(length) is not int:
         raise ProofRejected("the proof was made with other parameters")
     return length
+
+
+def without_opening(outer: Proof) -> tuple[Proof, bytes]:
+    """(the same of segments alone, what shows what they leave); raises ProofRejected without it."""
+    if not outer.messages or outer.messages[-1].label != _OPENING:
+        raise ProofRejected("the proof does not open what its segments leave")
+    return Proof(outer.header, outer.messages[:-1]), outer.messages[-1].payload
 
 
 def split(outer: Proof, num_states: int, num_segments: int) -> tuple[list[bytes], list[bytes]]:

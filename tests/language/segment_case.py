@@ -22,11 +22,13 @@ from zkbench.language_plan import LanguagePlan
 from zkbench.language_segments import verify_segment
 from zkbench.language_statement import LanguageStatement
 from zkbench.proof import Message, Proof, ProofRejected
+from zkbench.security import Term
 
 LAYERS, TOKENS, ASKED = 3, 11, np.array([3, 10])
 TARGET = cpu_target()
 OTHER_SEGMENTS = "the proof does not have the statement's segments"
 OTHER_PARAMETERS = "the proof was made with other parameters"
+NOT_OPENED = "the proof does not open what its segments leave"
 OTHER_STATEMENT = "the proof is of another statement"
 
 
@@ -45,7 +47,13 @@ class SegmentCase:
 
     @property
     def messages(self) -> list[Message]:
-        return Proof.from_bytes(self.proof).messages
+        """States and segments."""
+        return Proof.from_bytes(self.proof).messages[:-1]
+
+    @property
+    def opening(self) -> Message:
+        """What shows the claims that segments leave."""
+        return Proof.from_bytes(self.proof).messages[-1]
 
     @property
     def plan(self) -> LanguagePlan:
@@ -60,8 +68,10 @@ class SegmentCase:
             self.verify(proof, statement)
         return str(rejected.value)
 
-    def with_messages(self, messages: list[Message]) -> bytes:
-        return Proof(Proof.from_bytes(self.proof).header, messages).to_bytes()
+    def with_messages(self, messages: list[Message], *opening: Message) -> bytes:
+        """``opening``: the honest one, if none is given."""
+        behind = opening or (self.opening,)
+        return Proof(Proof.from_bytes(self.proof).header, [*messages, *behind]).to_bytes()
 
 
 def prove(committed: CommittedLanguageModel, tokens: np.ndarray, segment: int | None) -> Any:
@@ -91,3 +101,9 @@ def reason_of(plan: LanguagePlan, index: int, roots: tuple[bytes, ...], part: by
     with pytest.raises(ProofRejected) as rejected:
         verify_segment(plan, index, roots, part)
     return str(rejected.value)
+
+
+def of_opening(plan: LanguagePlan) -> list[Term]:
+    """Of the weights, with the claims of all segments."""
+    values, most = plan.public.commitment.layout.num_values, 1024 * plan.cut.count
+    return [Term(*one) for one in plan.scheme.opening_terms({"weights": (values, most)})]

@@ -12,7 +12,7 @@ from bold_provers import BoldProgram
 from cases.checkpoints import KINDS, integer_model, some_tokens
 from counted import Counted, CountingTranscript, require_terms
 from language_inference_case import SMALL
-from segment_case import ASKED, LAYERS, TARGET, SegmentCase, case_of, prove, split
+from segment_case import ASKED, LAYERS, TARGET, SegmentCase, case_of, of_opening, prove, split
 
 from zkbench import binding
 from zkbench.commitments.ligero import Ligero
@@ -114,7 +114,18 @@ def test_errors_of_all_segments_between_the_first_and_the_last_are_added() -> No
     for segment in (1, 2, 3, 4):
         plan = LanguagePlan.of_sizes(public, 11, 2, segment)
         each = [plan.inference(k).program.soundness_terms() for k in range(plan.cut.count)]
+        each.append(of_opening(plan))
         assert total_bits(plan.soundness_terms()) == pytest.approx(total_bits(chain(*each)))
+
+
+def test_segments_leave_the_weights_to_one_opening(case: SegmentCase) -> None:
+    whole = LanguagePlan.of(case.plan.public, case.plan.statement).inference(0).program
+    names = [term.name for term in whole.soundness_terms()]
+    assert any("weights" in name for name in names)
+    for index in range(LAYERS):
+        program = case.plan.inference(index).program
+        assert (program.deferred, whole.deferred) == ({"weights"}, set())
+        assert not any("weights" in term.name for term in program.soundness_terms())
 
 
 def test_proofs_have_as_many_bits_as_their_segments_leave(case: SegmentCase) -> None:

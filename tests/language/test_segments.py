@@ -16,6 +16,7 @@ from language_proof import WRONG_OPENING
 from segment_case import (
     ASKED,
     LAYERS,
+    NOT_OPENED,
     OTHER_PARAMETERS,
     OTHER_SEGMENTS,
     OTHER_STATEMENT,
@@ -23,6 +24,7 @@ from segment_case import (
     TOKENS,
     SegmentCase,
     case_of,
+    of_opening,
     prove,
     reason_of,
     split,
@@ -103,7 +105,8 @@ def test_more_than_one_block_of_attention(llama: SegmentCase) -> None:
 def test_errors_of_all_segments_are_added(case: SegmentCase) -> None:
     plan = case.plan
     each = [plan.inference(k).program.soundness_terms() for k in range(LAYERS)]
-    assert total_bits(plan.soundness_terms()) == pytest.approx(total_bits(chain(*each)))
+    together = total_bits([*chain(*each), *of_opening(plan)])
+    assert total_bits(plan.soundness_terms()) == pytest.approx(together)
     assert any("boundary of segments" in term.name for term in each[0])
 
 
@@ -353,7 +356,9 @@ def test_a_length_that_is_no_number(llama: SegmentCase) -> None:
 def test_a_whole_proof_is_no_proof_in_segments(case: SegmentCase) -> None:
     whole, _ = prove(case.committed, case.tokens, None)
     proof, cut = Proof.from_bytes(whole), Proof.from_bytes(case.proof)
-    assert case.rejection(Proof(cut.header, proof.messages).to_bytes()) == OTHER_SEGMENTS
+    assert case.rejection(Proof(cut.header, proof.messages).to_bytes()) == NOT_OPENED
+    behind = [*proof.messages, case.opening]
+    assert case.rejection(Proof(cut.header, behind).to_bytes()) == OTHER_SEGMENTS
     assert case.rejection(Proof(proof.header, cut.messages).to_bytes())
     part = next(m.payload for m in cut.messages if m.label == "segment")
     assert case.rejection(part) == OTHER_PARAMETERS
@@ -370,9 +375,8 @@ def test_headers_of_segments(case: SegmentCase) -> None:
 
 def test_changed_messages_of_segments(case: SegmentCase) -> None:
     """One of every kind in every segment, changed."""
-    states, parts = split(case.proof)
-    for index, part in enumerate(parts):
-        roots, proof = tuple(states[max(index - 1, 0) : index + 1]), Proof.from_bytes(part)
+    for place in (1, 3, 4):
+        proof = Proof.from_bytes(case.messages[place].payload)
         for label in ("boundary", "slices", "stream", "witness"):
             places = [k for k, m in enumerate(proof.messages) if m.label == label and m.payload]
             for k in places[:2]:
@@ -380,4 +384,7 @@ def test_changed_messages_of_segments(case: SegmentCase) -> None:
                 flipped[3] ^= 4
                 messages = list(proof.messages)
                 messages[k] = Message(label, bytes(flipped))
-                assert reason_of(case.plan, index, roots, Proof(proof.header, messages).to_bytes())
+                changed = case.messages
+                part = Proof(proof.header, messages).to_bytes()
+                changed[place] = Message("segment", part)
+                assert case.rejection(case.with_messages(changed))

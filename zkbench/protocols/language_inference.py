@@ -16,7 +16,8 @@ is virtual. Weights are not range-checked: the committed model is a function ove
 integer model wherever its weights are the 16-bit integers that they are taken for.
 
 A ``segment`` of the layers can be proven alone: the knob between the memory that a witness takes and the
-size of all proofs. Segments are joined by the committed tensors between them (language_segment.py).
+size of all proofs. Segments are joined by the committed tensors between them (language_segment.py), and
+the weights, on which each leaves claims, are opened once for all.
 """
 
 from __future__ import annotations
@@ -330,6 +331,7 @@ class LanguageInference:
             lookups,
             self.unsigned,
             security_bits=self.security_bits,
+            deferred=frozenset() if self.segment.is_whole else frozenset(["weights"]),
         )
 
     @property

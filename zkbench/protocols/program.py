@@ -172,7 +172,8 @@ class Program:
     given: what the commitments hold that were made before, such as the model's, by their names; witness:
     what a proof commits to, all of it in int16: tensors named in ``unsigned`` are uint16, and 2^15 less
     is what is committed. most_claims: on each of the commitments, for the soundness terms.
-    security_bits: that the lookups' challenges have at least.
+    security_bits: that the lookups' challenges have at least. deferred: which of ``given`` are not
+    opened here: the claims on them are the caller's to show, for several programs at once.
     """
 
     scheme: Scheme
@@ -183,6 +184,7 @@ class Program:
     unsigned: frozenset[str] = frozenset()
     most_claims: int = 1 << 10
     security_bits: float = SECURITY_BITS
+    deferred: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Claims are told apart by names alone: of two range checks of one name, one would be lost."""
@@ -216,7 +218,8 @@ class Program:
         terms = self._ranges.soundness_terms()
         for operator in self.operators:
             terms += operator.soundness_terms(self.field)
-        sizes = {**self.given, "witness": self.witness, "counts": self.checks.counts}
+        given = {name: one for name, one in self.given.items() if name not in self.deferred}
+        sizes = {**given, "witness": self.witness, "counts": self.checks.counts}
         for lookup in self.lookups:
             terms += self._protocol(lookup).soundness_terms(self.most_claims)
             sizes[lookup.name] = lookup.pushed_shapes(self.field)
@@ -232,8 +235,11 @@ class Program:
         given: Sequence[ProverData],
         tensors: Tensors,
         timer: PhaseTimer,
-    ) -> None:
-        """``given``: the prover's side of these commitments; the statement is already bound."""
+    ) -> list[Claim]:
+        """``given``: the prover's side of these commitments; the statement is already bound.
+
+        Returns the claims on those that are deferred.
+        """
         checks = self.checks
         with timer.phase("commit"):
             lookers = checks.lookers(tensors)
@@ -249,12 +255,16 @@ class Program:
         with timer.phase("lookups"):
             opened += [self._prove_lookup(run, one) for one in self.lookups]
         with timer.phase("opening"):
-            names = [data.commitment.names for data in opened]
-            claims = self._claims(ledger, names)
-            self.scheme.prove(transcript, target, list(zip(opened, claims, strict=True)))
+            claims = self._claims(ledger, [data.commitment.names for data in opened])
+            shown, left = self._split(opened, claims)
+            self.scheme.prove(transcript, target, shown)
+        return left
 
-    def verify(self, transcript: VerifierTranscript, given: Sequence[Commitment]) -> None:
-        """Raises ProofRejected unless all holds; the statement is already bound."""
+    def verify(self, transcript: VerifierTranscript, given: Sequence[Commitment]) -> list[Claim]:
+        """Raises ProofRejected unless all holds; the statement is already bound.
+
+        Returns the claims on commitments that are deferred, without which nothing is shown.
+        """
         checks = self.checks
         opened = [*given, self._receive(transcript, "witness", self.witness)]
         opened.append(self._receive(transcript, "counts", checks.counts))
@@ -265,7 +275,19 @@ class Program:
             operator.verify(run)
         opened += [self._verify_lookup(run, one) for one in self.lookups]
         claims = self._claims(ledger, [data.names for data in opened])
-        self.scheme.verify(transcript, list(zip(opened, claims, strict=True)))
+        shown, left = self._split(opened, claims)
+        self.scheme.verify(transcript, shown)
+        return left
+
+    def _split(
+        self, opened: Sequence[Any], claims: Sequence[list[Claim]]
+    ) -> tuple[list[tuple[Any, list[Claim]]], list[Claim]]:
+        """(commitments and claims to show here, claims on those that are deferred)."""
+        later = [name in self.deferred for name in self.given]
+        later += [False] * (len(opened) - len(later))
+        pairs = list(zip(opened, claims, strict=True))
+        left = [c for late, (_, of) in zip(later, pairs, strict=True) if late for c in of]
+        return [pair for late, pair in zip(later, pairs, strict=True) if not late], left
 
     def _counts(self, target: Target, lookers: Sequence[Sequence[Array]]) -> list[np.ndarray]:
         pairs = zip(self.checks.lookups, lookers, strict=True)
