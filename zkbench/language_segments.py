@@ -181,7 +181,8 @@ def _bind_segments(transcript: Any, states: Sequence[bytes], parts: Sequence[byt
 def verify_segments(plan: LanguagePlan, proof: bytes) -> None:
     """Raises ProofRejected unless all segments are shown, each from where the one before it led to."""
     if plan.is_whole:
-        verify_segment(plan, 0, (), proof)
+        if verify_segment(plan, 0, (), proof):
+            raise RuntimeError("a proof of all layers leaves claims on the weights")
         return
     outer, count = Proof.from_bytes(proof), plan.cut.count
     binding.require_header(outer, plan.protocol(), plan.statement)
