@@ -79,7 +79,7 @@ class Unification:
         Only where it begins as a block does: weights of the whole tensor may factor where its do not.
         """
         slot, functional = self.dense.layout.slot(claim.tensor), claim.functional
-        if not isinstance(functional, AxisWeights):
+        if not isinstance(functional, AxisWeights) or not functional.axes:
             return slot, claim
         first = functional.axes[0]
         if not isinstance(first, VectorAxis):
