@@ -175,6 +175,41 @@ def test_same_sumcheck_for_every_window():
     assert all(run(bits) == plain for bits in range(1, 9))
 
 
+LAYERS = [(0, 0, 1, 1, 0), (1, 0, 0, 0, 0), (0, 0, 0, 0, 1), (0, 1, 0, 1, 0), (0, 0, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("inner", [(2, 256), (3, 100)])
+@pytest.mark.parametrize("layers", LAYERS)
+def test_claims_on_some_layers_read_those_alone(monkeypatch, layers, inner):
+    """And the proof is that of a prover which reads all of them."""
+    shape, rng = (5, *inner), np.random.default_rng(4)
+    tensors = {
+        "before": rng.integers(-9, 9, 256).astype(np.int16),
+        "x": rng.integers(-(1 << 15), 1 << 15, shape).astype(np.int16),
+    }
+    layout = Layout.of({name: tensor.shape for name, tensor in tensors.items()})
+    dense = DenseVector(cpu_target(), FIELD, layout, tensors)
+    points = (tuple(E(k + 2, n) for k in range((n - 1).bit_length())) for n in inner)
+    at_layer = VectorAxis(tuple(E(7 * k + 1, 5) * w for k, w in enumerate(layers)))
+    claim = Claim("x", AxisWeights((at_layer, *map(EqAxis, points))), E(0))
+
+    def run() -> tuple[bytes, list, int]:
+        transcript, unification = ProverTranscript(FIELD), Unification(dense, [claim], E(3), 20)
+        ((_, slot, _),) = unification.claims
+        point, _ = unification.prove(transcript)
+        return transcript.finish(), point, slot.size
+
+    *found, size = run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Unification, "_narrowed", lambda self, c: (layout.slot("x"), c))
+        *expected, whole = run()
+    assert found == expected
+    used = [k for k, w in enumerate(layers) if w] or [0]
+    narrowed = any(layers) and used[0] * np.prod(inner) % 256 == 0
+    kept = used[-1] - used[0] + 1 if narrowed else 5
+    assert (size, whole) == (kept * np.prod(inner), 5 * np.prod(inner))
+
+
 @pytest.mark.parametrize(("shape", "bits"), [((1 << 14,), 8), ((5, 1024), 8), ((321, 12), 2)])
 def test_the_window_is_as_wide_as_the_weights_factor(shape, bits):
     layout = Layout.of({"x": shape})
