@@ -27,7 +27,15 @@ from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
 from zkbench.fields import GOLDILOCKS, goldilocks, goldilocks_dft
 from zkbench.kernels import cuda_shells
-from zkbench.kernels.launch import Array, BlockKernel, CpuTarget, Kernel, Scatter, _sum_rows
+from zkbench.kernels.launch import (
+    Array,
+    BlockKernel,
+    CpuTarget,
+    Kernel,
+    Scatter,
+    _sum_rows,
+    sum_copies,
+)
 from zkbench.protocols import statements
 
 simulator_array = FakeCUDAShared.array
@@ -88,9 +96,10 @@ class SimulatedTarget(CpuTarget):
         self._launch(kernel, MAP_BLOCKS, MAP_THREADS, n, args)
 
     def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Array:
-        table = self.zeros(size)
-        self._launch(scatter, MAP_BLOCKS, MAP_THREADS, n, table, args)
-        return table
+        table = self.zeros(MAP_BLOCKS * size)
+        self._launch(scatter, MAP_BLOCKS, MAP_THREADS, n, table, size, args)
+        self.map(sum_copies, size, table, size, MAP_BLOCKS)
+        return table[:size]
 
     def reduce(self, kernel: Kernel, n: int, *args: Any) -> np.ndarray:
         assert kernel.ring is not None

@@ -46,12 +46,14 @@ from zkbench.commitments.whir import Whir
 from zkbench.fields import GOLDILOCKS
 from zkbench.jit import device
 from zkbench.kernels.interleaved import centred
-from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target
+from zkbench.kernels.launch import CpuTarget, Kernel, Scatter, Target, sum_copies
 from zkbench.kernels.ntt import encode
 from zkbench.proof import Proof
 from zkbench.protocols import statements
+from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.tlookup import multiplicities
 from zkbench.protocols.tlookup_inverses import TLookupInverses
+from zkbench.quant.attention import IntegerAttention
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 pytestmark = [
@@ -163,6 +165,7 @@ def argument_types() -> dict[str, list[Any]]:
             centred(target, np.zeros(4, dtype=np.uint16))
             prove_openings(target)
         look_up_with_inverses(target)
+        attend()
         measure_ceilings(target, Sizes(elements=8, items=2, times=32), repeats=1)
     return found
 
@@ -178,6 +181,7 @@ def count_values(target: Target) -> None:
     lookup_case: Any = SMALL["tlookup"]
     for lookup, lookers in zip(lookup_case.lookups, lookup_case.lookers, strict=True):
         multiplicities(target, lookup, [np.array(v, dtype=np.int16) for v in lookers])
+    target.map(sum_copies, 2, np.zeros(4, dtype=np.uint64), 2, 2)  # what a GPU does after it
 
 
 def encode_columns(target: Target) -> None:
@@ -242,6 +246,13 @@ def look_up_with_inverses(target: Target) -> None:
     protocol.prove(ProverTranscript(GOLDILOCKS), target, values, counts, lambda columns: None)
 
 
+def attend() -> None:
+    """The integer model's kernels, which run wherever its arrays are."""
+    shape = AttentionShape(1, 2, 1, 2, 1, 4)
+    zeros = [np.zeros(size, dtype=np.int16) for size in (shape.queries, shape.keys, shape.keys)]
+    IntegerAttention(shape, 4).forward(*zeros)
+
+
 def compile_ptx(source: Callable, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
     """PTX of a CUDA kernel; numba-cuda asks a GPU for its capability if it is not told one."""
     from numba import cuda
@@ -255,11 +266,13 @@ def compile_ptx(source: Callable, signature: tuple[Any, ...], capability: tuple[
 
 @cache
 def kernel_ptx(name: str, arguments: Any, capability: tuple[int, int]) -> str:
-    """As a launch compiles it: (n, args), or (n, partial sums or table, args)."""
+    """As a launch compiles it: (n, args), (n, partial sums, args) or (n, table, its size, args)."""
     kernel = KERNELS[name]
-    has_table = isinstance(kernel, Scatter) or kernel.width > 0
-    signature = (types.int64, WORDS, arguments) if has_table else (types.int64, arguments)
-    return compile_ptx(kernel.cuda_source, signature, capability)
+    if isinstance(kernel, Scatter):
+        leading: list[Any] = [types.int64, WORDS, types.int64]
+    else:
+        leading = [types.int64, WORDS] if kernel.width else [types.int64]
+    return compile_ptx(kernel.cuda_source, (*leading, arguments), capability)
 
 
 def test_every_kernel_is_known(argument_types: dict[str, list[Any]]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.models.language.integer_attention import row_shifts
+from zkbench.kernels.softmax import row_shifts
 from zkbench.models.language.integer_layer import _Run
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.integer_operators import accumulate, integer_product, integer_sqrt
@@ -118,7 +118,9 @@ class LyingRun(_Run):
         z = integer_product(q.transpose(1, 0, 2), k.transpose(0, 2, 1))
         scores = quotient(z, self.formats.shifts["z"])
         past = np.tril(np.ones((len(q), len(q)), dtype=bool))
-        shift = row_shifts(scores, past, self.tables.exponentials, 1 << self.formats.row_bits)
+        shift = row_shifts(
+            scores, self.tables.exponentials, 1 << self.formats.row_bits, causal=True
+        )
         shift = self.change("shift", self.index, shift)
         t = shift[..., None] + np.where(past, 0, MASK) - scores
         t = self.change("t", self.index, t)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from language_case import integer_model
 from python_int_model import best_shift
 
-from zkbench.models.language.integer_attention import attend, block_size, num_tiles, row_shifts
+from zkbench.kernels.softmax import row_shifts
+from zkbench.models.language.integer_attention import attend, block_size, num_tiles
 from zkbench.protocols.tables import Exp
 from zkbench.quant.formats import QuantisationError
 from zkbench.quant.language_calibration import sure_tolerance
@@ -22,9 +23,8 @@ from zkbench.quant.language_calibration import sure_tolerance
 )
 def test_row_shifts_vs_trying_all(scores, score_bits, row_bits):
     table = Exp(score_bits, row_bits).values
-    past = np.tri(len(scores), dtype=bool)
     rows = np.tile(np.array(scores), (len(scores), 1))
-    found = row_shifts(rows[None], past, table, 1 << row_bits)[0]
+    found = row_shifts(rows[None], table, 1 << row_bits, causal=True)[0]
     listed = table.tolist()
     for i, shift in enumerate(found.tolist()):
         assert shift == best_shift(scores[: i + 1], listed, 1 << row_bits)
@@ -35,7 +35,7 @@ def test_equal_scores_take_the_smallest_shift_of_a_plateau(count, score_bits):
     """Many equal scores: the sum moves in steps of their count and stays over many shifts."""
     table = Exp(score_bits, 15).values
     scores = np.full((1, 1, count), 7)
-    found = int(row_shifts(scores, np.ones((1, count), bool), table, 1 << 15)[0, 0])
+    found = int(row_shifts(scores, table, 1 << 15)[0, 0])
     misses = np.abs(count * table.astype(np.int64)[: 1 << 13] - (1 << 15))
     assert found == 7 + int(misses.argmin())  # argmin takes the first
 
@@ -86,7 +86,7 @@ def test_a_row_that_misses_its_sum_is_refused():
 def test_a_sure_tolerance_is_met_whatever_the_scores(count, spread, score_bits, row_bits, seed):
     table = Exp(score_bits, row_bits).values
     scores = np.random.default_rng(seed).integers(0, spread, (1, 1, count), endpoint=True)
-    shift = row_shifts(scores, np.ones((1, count), bool), table, 1 << row_bits)
+    shift = row_shifts(scores, table, 1 << row_bits)
     found = table[np.minimum(shift[..., None] - scores, 2**16 - 1)].sum()
     assert abs(found - (1 << row_bits)) <= sure_tolerance(score_bits, row_bits, count)
 

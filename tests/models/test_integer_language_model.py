@@ -139,7 +139,7 @@ def with_formats(model, shifts=None, bits=None, **changes):
     ("changes", "message"),
     [
         ({"residual": 40}, "residual stream before norm 1 of layer 0"),
-        ({"tolerance": 1}, "softmax of layer 0, head [0-3], row .* misses its sum"),
+        ({"tolerance": 1}, "softmax of layer 0, head [0-3], position .* misses its sum"),
         (
             {"score_bits": 11, "shifts": {"z": 1}, "bits": lambda layer: {"q": 12 - layer["k"]}},
             "scores of layer 0 spread over",

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.models.language.integer_attention import row_shifts
+from zkbench.kernels.softmax import row_shifts
 from zkbench.models.training.rule import PROBABILITY_BITS, TrainingRule
 from zkbench.protocols.tables import Exp
 from zkbench.protocols.training import TrainingSegment
@@ -122,8 +122,7 @@ class LyingTraining:
         values["goals"] = [goals]
         if self.rule.loss == "cross-entropy":
             table = Exp(self.rule.formats.output, PROBABILITY_BITS).values
-            real = np.ones((1, y.shape[1]), dtype=bool)
-            shifts = row_shifts(y, real, table, 1 << PROBABILITY_BITS)
+            shifts = row_shifts(y, table, 1 << PROBABILITY_BITS)
             t = self._changed("t", step, last, shifts[:, None] - y)
             chances = table[np.clip(t, 0, (1 << 16) - 1)]
             y = self._changed("chances", step, last, chances)

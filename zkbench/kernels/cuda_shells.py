@@ -32,13 +32,17 @@ def atomic_add(table, index, value):
 
 
 def scatter_over(body: Any) -> Callable:
-    """Kernel (n, table, args): body(i, table, 0, *args) for every i < n."""
+    """Kernel (n, table, size, args): body(i, table, base, *args) for every i < n.
 
-    def cuda_scatter(n, table, args):
+    ``table`` holds copies of ``size`` words, which blocks take in turn: base is where one's starts.
+    """
+
+    def cuda_scatter(n, table, size, args):
+        base = (cuda.blockIdx.x % (table.size // size)) * size
         i = cuda.grid(1)
         stride = cuda.gridsize(1)
         while i < n:
-            body(i, table, 0, *args)
+            body(i, table, base, *args)
             i += stride
 
     return cuda_scatter

@@ -196,7 +196,8 @@ def _plain_add(table, index, value):
 class Scatter:
     """A body that adds integers into a table: ``make_body(add)`` gives body(i, table, base, *args).
 
-    The two targets differ in how they add: each CPU thread into its own copy, CUDA atomically.
+    The two targets differ in how they add: each CPU thread into its own copy of the table; CUDA
+    atomically, each block into one of some copies.
     """
 
     registry: dict[str, Scatter] = {}
@@ -227,6 +228,15 @@ class Scatter:
         from numba import cuda
 
         return cuda.jit(cache=True)(self.cuda_source)
+
+
+@kernel("scatter.sum_copies")
+def sum_copies(i, table, size, copies):
+    """Word i of the first of some copies of a table becomes the sum of all."""
+    total = table[i]
+    for copy in range(1, copies):
+        total += table[copy * size + i]
+    table[i] = total
 
 
 class CpuTarget:
@@ -289,14 +299,15 @@ class CpuTarget:
     def scatter(self, scatter: Scatter, n: int, size: int, *args: Any) -> Array:
         """A table of ``size`` uint64 words into which body(i, ...) has added for every i < n."""
         ranges = self._split(n, size)
-        tables = np.zeros((len(ranges), size), dtype=np.uint64)
-        flat = tables.reshape(-1)
+        table = np.zeros(len(ranges) * size, dtype=np.uint64)
         jobs = [
-            (scatter.cpu, start, stop, flat, slot * size, *args)
+            (scatter.cpu, start, stop, table, slot * size, *args)
             for slot, (start, stop) in enumerate(ranges)
         ]
         self._run(jobs)
-        return tables.sum(axis=0) if len(ranges) > 1 else flat
+        if len(ranges) > 1:
+            self.map(sum_copies, size, table, size, len(ranges))
+        return table[:size]
 
     def _run(self, jobs: list[tuple[Any, ...]]) -> None:
         """Call every (function, *args), in parallel if there is more than one."""
@@ -339,6 +350,11 @@ def cuda_available() -> bool:
         return bool(cuda.is_available())
     except Exception:  # a broken driver raises many kinds; all mean "no"
         return False
+
+
+def target_of(array: Any) -> Target:
+    """The target that an array lies on: NumPy's, or that of a library for GPUs."""
+    return target("cuda" if hasattr(array, "__cuda_array_interface__") else "cpu")
 
 
 @cache

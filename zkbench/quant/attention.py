@@ -6,17 +6,17 @@ its weights is nearest to the table's scale, the smallest on ties.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zkbench.kernels.softmax import CausalSoftmax
 from zkbench.protocols.causal_tiles import AttentionShape
 from zkbench.protocols.tables import EXP, Exp
+from zkbench.quant.causal_attention import CausalAttention, causal_attention
 from zkbench.quant.formats import QuantisationError
-from zkbench.quant.linear import exact_product, rescale
-
-_NEAR = 3  # how far the best shift is from log sum exp, nearly always
+from zkbench.quant.linear import rescale
 
 
 @dataclass(frozen=True)
@@ -51,106 +51,44 @@ class IntegerAttention:
 
         Raises QuantisationError, naming layer and head, where a value leaves its range.
         """
-        shape = self.shape
-        layers = []
-        for layer in range(shape.layers):
-            heads = [
-                self._head(layer, h, *(x[layer, :, :, h // g] for x, g in self._grouped(q, k, v)))
-                for h in range(shape.heads)
-            ]
-            layers.append(AttentionTrace(*map(np.stack, zip(*heads, strict=True))))
-        stacked = AttentionTrace(
+        layers = [self._layer(l, *one) for l, one in enumerate(zip(q, k, v, strict=True))]
+        return AttentionTrace(
             *(np.stack([getattr(one, field.name) for one in layers]) for field in fields(layers[0]))
         )
-        return self._outputs_in_place(stacked)
 
-    def _grouped(self, q: NDArray, k: NDArray, v: NDArray) -> list[tuple[NDArray, int]]:
-        return [(q, 1), (k, self.shape.group), (v, self.shape.group)]
-
-    @staticmethod
-    def _outputs_in_place(trace: AttentionTrace) -> AttentionTrace:
-        """Outputs were made head by head; the head's axis comes after the positions'."""
-        outputs = np.ascontiguousarray(np.moveaxis(trace.outputs, 1, 3))
-        remainders = np.ascontiguousarray(np.moveaxis(trace.output_remainders, 1, 3))
-        return replace(trace, outputs=outputs, output_remainders=remainders)
-
-    def _head(
-        self, layer: int, head: int, q: NDArray, k: NDArray, v: NDArray
-    ) -> tuple[NDArray, ...]:
-        """One head: q, k, v are blocks x B x head_dim."""
-        where, width = f"attention of layer {layer}, head {head}", self.shape.head_dim
-        flat_q, flat_k, flat_v = (x.reshape(-1, width) for x in (q, k, v))
-        scores, remainders = rescale(exact_product(flat_q, flat_k.T), self.score_shift)
-        later = np.triu(np.ones(scores.shape, dtype=bool), 1)
-        shifts = self._shifts(scores, later)
-        require(where, "a shift", shifts, signed(2 * self.value_bits))
-        indices = shifts[:, None] - scores + self.table.mask * later
-        used = ~later | self._same_block(later.shape)
-        require(where, "an index of exp", indices[used], (0, (1 << self.table.bits) - 1))
-        weights = np.where(used, self.table.values[indices * used], 0).astype(np.int64)
-        require(where, "the weight of a masked score", weights[later], (0, 0))
-        sums = weights.sum(axis=1)
-        scale, tolerance = 1 << self.table.log_scale, 1 << self.log_tolerance
-        require(where, "a row sum", sums, (scale - tolerance, scale + tolerance - 1))
-        sums_of_values = weights.astype(np.float64) @ flat_v  # below 2^34, so exact
-        outputs, rest = rescale(sums_of_values.astype(np.int64), self.table.log_scale)
-        require(where, "an output", outputs, signed(self.value_bits))
-        rows = (self.shape.blocks, self.shape.block)
-        return (
-            in_tiles(self.shape, indices).astype(np.uint16),
-            in_tiles(self.shape, remainders),
-            shifts.reshape(rows),
-            sums.astype(np.int32).reshape(rows),
+    def _layer(self, layer: int, q: NDArray, k: NDArray, v: NDArray) -> AttentionTrace:
+        """One layer: q, k, v are blocks x B x heads x head_dim."""
+        shape, table = self.shape, self.table
+        softmax = CausalSoftmax(
+            shape.heads, shape.positions, shape.block, table.entries, table.mask
+        )
+        q_rows, k_rows, v_rows = (x.reshape(shape.positions, -1, shape.head_dim) for x in (q, k, v))
+        scale = 1 << table.log_scale
+        found = causal_attention(q_rows, k_rows, v_rows, softmax, self.score_shift, scale)
+        outputs, rest = rescale(found.sums.astype(np.int64), table.log_scale)
+        for head in range(shape.heads):
+            self._check(f"attention of layer {layer}, head {head}", found, outputs, head)
+        rows = (shape.heads, shape.blocks, shape.block)
+        return AttentionTrace(
+            found.t,
+            found.score_remainders,
+            found.shifts.astype(np.int64).reshape(rows),
+            found.row_sums.reshape(rows),
             outputs.astype(np.int16).reshape(q.shape),
             rest.reshape(q.shape),
         )
 
-    def _same_block(self, shape: tuple[int, ...]) -> NDArray:
-        blocks = np.arange(shape[0]) // self.shape.block
-        same: NDArray = blocks[:, None] == blocks[None, :]
-        return same
-
-    # Shifts: by bisection, since a row sum never grows with its shift.
-
-    def _shifts(self, scores: NDArray, later: NDArray) -> NDArray:
-        scale = np.full(len(scores), 1 << self.table.log_scale)
-        best = self._first_at_most(scores, later, scale)
-        sums = self._row_sums(scores, later, best)
-        before = self._row_sums(scores, later, best - 1)
-        earlier = self._first_at_most(scores, later, before)
-        is_nearer = (before - scale <= scale - sums) & (best > self._least(scores, later))
-        return np.where(is_nearer, earlier, best)
-
-    def _least(self, scores: NDArray, later: NDArray) -> NDArray:
-        """No index of a score that counts may be negative."""
-        return np.where(later, np.iinfo(np.int64).min, scores).max(axis=1)
-
-    def _first_at_most(self, scores: NDArray, later: NDArray, most: NDArray) -> NDArray:
-        """The least shift of each row whose sum is at most ``most``."""
-        low, high = self._bracket(scores, later, most)
-        while (low < high).any():
-            middle = (low + high) // 2
-            fits = self._row_sums(scores, later, middle) <= most
-            low, high = np.where(fits, low, middle + 1), np.where(fits, middle, high)
-            low = np.minimum(low, high)
-        return low
-
-    def _bracket(self, scores: NDArray, later: NDArray, most: NDArray) -> tuple[NDArray, NDArray]:
-        """Shifts between which the least one is: around log sum exp, unless that is not enough."""
-        low = self._least(scores, later)
-        high = low + self.table.cutoff
-        unit = 2.0**-self.table.log_delta
-        logits = np.where(later, -np.inf, (scores - low[:, None]) * unit)
-        guess = low + (np.log(np.exp(logits).sum(axis=1)) / unit).astype(np.int64)
-        near = [np.clip(guess + by, low, high) for by in (-_NEAR, _NEAR)]
-        is_above, stays_above = (self._row_sums(scores, later, shift) > most for shift in near)
-        return np.where(is_above, near[0], low), np.where(stays_above, high, near[1])
-
-    def _row_sums(self, scores: NDArray, later: NDArray, shifts: NDArray) -> NDArray:
-        """Of the scores that count; an index is clipped to the table."""
-        indices = np.clip(shifts[:, None] - scores, 0, self.table.cutoff)
-        sums: NDArray = np.where(later, 0, self.table.entries[indices]).sum(axis=1)
-        return sums
+    def _check(self, where: str, found: CausalAttention, outputs: NDArray, head: int) -> None:
+        require(where, "a shift", found.shifts[head], signed(2 * self.value_bits))
+        last = (1 << self.table.bits) - 1
+        for ends in (found.lowest[head], found.highest[head]):
+            require(where, "an index of exp", ends, (0, last))
+        masked = self.table.values[found.lowest[head]]
+        require(where, "the weight of a masked score", masked, (0, 0))
+        scale, tolerance = 1 << self.table.log_scale, 1 << self.log_tolerance
+        limits = (scale - tolerance, scale + tolerance - 1)
+        require(where, "a row sum", found.row_sums[head], limits)
+        require(where, "an output", outputs[:, head], signed(self.value_bits))
 
 
 def in_tiles(shape: AttentionShape, square: NDArray) -> NDArray:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkbench.errors import UnusableInput
-from zkbench.models.language.integer_attention import row_shifts
+from zkbench.kernels.softmax import row_shifts
 from zkbench.models.training.rule import (
     PROBABILITY_BITS,
     VALUE_BITS,
@@ -209,8 +209,8 @@ class _Step:
         if self.rule.loss == "square":
             return np.subtract(y, targets, dtype=np.int32), None, None
         table = np.asarray(_exp_values(self.rule.formats.output), like=y)
-        scores, columns = y.astype(np.int64), np.ones((1, y.shape[1]), dtype=bool, like=y)
-        shifts = row_shifts(scores, columns, table, 1 << PROBABILITY_BITS)
+        scores = y.astype(np.int64)
+        shifts = row_shifts(scores, table, 1 << PROBABILITY_BITS)
         indices = shifts[:, None] - scores
         remedy = "fewer fraction bits of outputs"
         self.ranges.expect(indices, _INDICES, "spread of the softmax's inputs", remedy)
