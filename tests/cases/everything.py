@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from random import Random
 
@@ -129,6 +130,12 @@ SMALL: dict[str, Case] = {
     "gkr": GkrCase.random(Random(6), ((3, 2), (1,), (5,)), 3),
     "tlookup": TLookupCase.random(
         Random(7), (Lookup(8, ((3, 2), (1,)), (0, 4)), Lookup(2, ((3,),)))
+    ),
+    "tlookup_in_batches": replace(
+        TLookupCase.random(
+            Random(19), (Lookup(8, ((3, 2), (1,)), (0, 4)), Lookup(2, ((3,), (2, 2))))
+        ),
+        most_lookers=4,
     ),
     "logup_star": LogupStarCase.random(Random(8), Relu(3), ((3, 2), (1, 1))),
     "rescale": RescaleCase.random(Random(9), (1, 3)),

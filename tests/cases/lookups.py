@@ -28,7 +28,7 @@ from zkbench.proof import ProofRejected
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.logup_star import LogupStar, OutputClaim
 from zkbench.protocols.tables import Relu, Table
-from zkbench.protocols.tlookup import SECURITY_BITS, Lookup, LookupClaims, TLookup
+from zkbench.protocols.tlookup import MOST_LOOKERS, SECURITY_BITS, Lookup, LookupClaims, TLookup
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 ONE = FIELD.element(1)
@@ -113,6 +113,7 @@ class TLookupCase(Case):
     counts: tuple[tuple[int, ...], ...] = ()
     statement: tuple[Lookup, ...] | None = None  # what is verified, if it is not ``lookups``
     security_bits: float = SECURITY_BITS
+    most_lookers: int = MOST_LOOKERS
 
     @classmethod
     def of(cls, lookups: tuple[Lookup, ...], lookers: Any) -> TLookupCase:
@@ -140,7 +141,7 @@ class TLookupCase(Case):
 
     @property
     def protocol(self) -> TLookup:
-        return TLookup(FIELD, self.lookups, self.security_bits)
+        return TLookup(FIELD, self.lookups, self.security_bits, self.most_lookers)
 
     def prove_lookups(self, transcript: ProverTranscript, target: Target) -> list[LookupClaims]:
         """The protocol's own prover; malicious ones replace it."""
@@ -163,7 +164,7 @@ class TLookupCase(Case):
         for lookup in lookups:
             lookers = [receive_integers(transcript, "looker", prod(s)) for s in lookup.shapes]
             tensors.append((lookers, receive_integers(transcript, "counts", lookup.size)))
-        claims = TLookup(FIELD, lookups, self.security_bits).verify(transcript)
+        claims = replace(self.protocol, lookups=lookups).verify(transcript)
         for lookup, claim, (lookers, counts) in zip(lookups, claims, tensors, strict=True):
             for value, looker, shape in zip(claim.lookers, lookers, lookup.shapes, strict=True):
                 require_claim(value, looker, shape, "a looker")

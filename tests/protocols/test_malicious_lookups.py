@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases.case import FIELD, changed, reason_of_rejection
+from cases.case import FIELD, changed, prove, reason_of_rejection, verify
 from cases.lookups import GkrCase, TLookupCase
 from definitions import Element
 
-from zkbench.kernels.launch import Target
+from zkbench.kernels.launch import Target, cpu_target
+from zkbench.proof import ProofRejected
 from zkbench.protocols.gkr import FractionalGKR, Tree
 from zkbench.protocols.tlookup import Lookup, LookupClaims
 from zkbench.transcript import ProverTranscript
@@ -69,6 +70,24 @@ def test_a_value_outside_the_table(value: int, counted_as: int | None) -> None:
     if counted_as is not None:
         case = replace(case, counts=(changed(case.counts[0], counted_as),))
     assert reason_of_rejection(case) == NOT_IN_TABLE
+
+
+@pytest.mark.parametrize("looker", [0, 1])
+@pytest.mark.parametrize("most_lookers", [1, 7, 13])
+def test_a_value_outside_the_table_in_any_batch(looker: int, most_lookers: int) -> None:
+    """Trees that are proven one after the other still have one sum."""
+    lookers = [list(values) for values in honest_lookup().lookers[0]]
+    lookers[looker][0] = 99
+    case = TLookupCase.of((LOOKUP,), (tuple(map(tuple, lookers)),))
+    assert reason_of_rejection(replace(case, most_lookers=most_lookers)) == NOT_IN_TABLE
+
+
+def test_a_proof_in_batches_is_none_of_all_at_once() -> None:
+    """Which trees are proven together is the statement's, not the prover's, to choose."""
+    case = honest_lookup()
+    batched, _ = prove(replace(case, most_lookers=7), cpu_target())
+    with pytest.raises(ProofRejected):
+        verify(case, batched)
 
 
 def test_a_value_outside_the_table_in_a_shifted_looker() -> None:

@@ -17,11 +17,11 @@ Leaves form a tensor of any shape, zero-extended virtually by 0/1 (never stored)
 Memory: a stored level takes 32 bytes a fraction, so all from level s on (sums of 2^s leaves) take
 64 / 2^s bytes a leaf. The s levels below are computed from the integers whenever they are needed
 (kernels/leaves.py), and s is as large as ``target.workspace_bytes`` asks for: 2^32 leaves of two
-bytes each fit a GPU of 80 GB with s = 3. Proving them as several instances that share challenges
-would bound the memory as well; but each instance adds its own root, layers and leaf claims to the
-proof, while s adds nothing: the proof is the same, byte for byte, for every s. Levels that are
-quicker to compute than to move through memory (``target.unstored_levels``) are not stored even where
-there is room.
+bytes each fit a GPU of 80 GB with s = 3. The proof is the same, byte for byte, for every s. But with
+each level more that is computed, leaves are gone through more often; so from 2^32 of them on, trees are
+proven in batches that share alpha (tlookup.py), each with its own sumchecks: 20 kB of proof. Levels that
+are quicker to compute than to move through memory (``target.unstored_levels``) are not stored even
+where there is room.
 
 Prover: about 12 multiplications in E a leaf with s = 1 or 2, 15 with s = 3.
 """
@@ -239,11 +239,16 @@ class FractionalGKR:
     def max_depth(self) -> int:
         return max(depth(shape) for shape in self.shapes)
 
-    def soundness_bits(self) -> float:
-        """-log2 of the error of all layers: 3 a round, 2 trees + 1 for lambda and mu a layer."""
+    @property
+    def num_errors(self) -> int:
+        """|E| times the error of all layers: 3 a round, 2 trees + 1 for lambda and mu a layer."""
         layers = self.max_depth
         rounds = layers * (layers - 1) // 2
-        return error_bits(self.field.bits, 3 * rounds + layers * (2 * len(self.shapes) + 1))
+        return 3 * rounds + layers * (2 * len(self.shapes) + 1)
+
+    def soundness_bits(self) -> float:
+        """-log2 of the error of all layers."""
+        return error_bits(self.field.bits, self.num_errors)
 
     def _active(self, layer: int) -> list[int]:
         """Trees whose nodes at this layer (0: the root) are sums of two children."""

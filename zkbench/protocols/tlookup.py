@@ -8,7 +8,7 @@ nothing but the multiplicities is committed, and lookers may be virtual.
 
 The caller must have bound the lookers and the multiplicities to the transcript before, and must check
 the claims that are returned: the value of each looker's extension and of each multiplicity vector's
-at a random point. Several lookups with tables of any sizes share one batch of trees.
+at a random point. Several lookups with tables of any sizes share alpha, and batches of trees.
 
 Rounds: n (n - 1) / 2 for 2^n lookers or table entries, whichever is deeper. Soundness error:
 (number of lookers + table size) / |E| for alpha, which a proof of work right before alpha divides
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from zkbench.security import Term, error_bits
 from zkbench.transcript import ProverTranscript, VerifierTranscript
 
 Element = Any
+MOST_LOOKERS = 1 << 32
 SECURITY_BITS = 103  # of a challenge that is ground for: all terms of a proof leave 100
 
 
@@ -85,15 +86,48 @@ def multiplicities(target: Target, lookup: Lookup, lookers: Sequence[Array]) -> 
 
 @dataclass(frozen=True)
 class TLookup:
-    """A batch of lookups; the challenge alpha errs with at most 2^-security_bits."""
+    """A batch of lookups; the challenge alpha errs with at most 2^-security_bits.
+
+    Trees are proven together as long as they have at most ``most_lookers`` leaves, tables apart: what a
+    layer that is not stored takes of memory, and how often its leaves are gone through for that, grows
+    with the leaves that are there at once (protocols/fraction_layers.py).
+    """
 
     field: Field
     lookups: tuple[Lookup, ...]
     security_bits: float = SECURITY_BITS
+    most_lookers: int = MOST_LOOKERS
 
-    def _gkr(self) -> FractionalGKR:
-        shapes = [shape for lookup in self.lookups for shape in (*lookup.shapes, (lookup.size,))]
-        return FractionalGKR(self.field, tuple(shapes))
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """(lookup, looker) of each tree; behind a lookup's lookers comes its table."""
+        return [
+            (l, k) for l, lookup in enumerate(self.lookups) for k in range(len(lookup.shapes) + 1)
+        ]
+
+    def _is_table(self, place: tuple[int, int]) -> bool:
+        return place[1] == len(self.lookups[place[0]].shapes)
+
+    def _shape(self, place: tuple[int, int]) -> Shape:
+        lookup = self.lookups[place[0]]
+        return (*lookup.shapes, (lookup.size,))[place[1]]
+
+    @cached_property
+    def _batches(self) -> list[list[tuple[int, int]]]:
+        """Trees that are proven together."""
+        batches: list[list[tuple[int, int]]] = [[]]
+        lookers = 0
+        for place in self._places:
+            more = 0 if self._is_table(place) else count(self._shape(place))
+            if lookers and lookers + more > self.most_lookers:
+                batches.append([])
+                lookers = 0
+            batches[-1].append(place)
+            lookers += more
+        return batches
+
+    def _gkr(self, batch: list[tuple[int, int]]) -> FractionalGKR:
+        return FractionalGKR(self.field, tuple(map(self._shape, batch)))
 
     def prove(
         self,
@@ -106,18 +140,34 @@ class TLookup:
         if work := self._work():
             prove_work(transcript, target, work)
         alpha = transcript.challenge("alpha")
-        trees = []
-        unstored = self._groups(unstored_levels(target, self.field, self._gkr().shapes))
-        for (lookup, levels, _), values, multiplicity in zip(
-            unstored, lookers, counts, strict=True
-        ):
-            for k, (array, level) in enumerate(zip(values, levels, strict=True)):
-                tree = Tree(target, self.field, lookup.shapes[k], level)
-                trees.append(tree.fill_leaves(array, lookup.offset(k), alpha))
-            trees.append(self._table_tree(target, lookup, multiplicity, alpha))
-        leaves = self._gkr().prove(transcript, trees)
-        transcript.send("inverse", [_product([tree.root.q for tree in trees]).inverse()])
+        roots, leaves = [], []
+        for batch in self._batches:
+            gkr = self._gkr(batch)
+            levels = unstored_levels(target, self.field, gkr.shapes)
+            trees = [
+                self._tree(target, place, level, lookers, counts, alpha)
+                for place, level in zip(batch, levels, strict=True)
+            ]
+            leaves += gkr.prove(transcript, trees)
+            roots += [tree.root for tree in trees]
+            del trees  # before the next batch takes memory
+        transcript.send("inverse", [_product([root.q for root in roots]).inverse()])
         return self._claims(alpha, leaves)
+
+    def _tree(
+        self,
+        target: Target,
+        place: tuple[int, int],
+        unstored: int,
+        lookers: Sequence[Sequence[Array]],
+        counts: Sequence[np.ndarray],
+        alpha: Element,
+    ) -> Tree:
+        l, k = place
+        if self._is_table(place):
+            return self._table_tree(target, self.lookups[l], counts[l], alpha)
+        tree = Tree(target, self.field, self._shape(place), unstored)
+        return tree.fill_leaves(lookers[l][k], self.lookups[l].offset(k), alpha)
 
     def _table_tree(
         self, target: Target, lookup: Lookup, multiplicity: np.ndarray, alpha: Element
@@ -134,7 +184,11 @@ class TLookup:
         if work := self._work():
             verify_work(transcript, work)
         alpha = transcript.challenge("alpha")
-        roots, leaves = self._gkr().verify(transcript)
+        roots: list[Fraction] = []
+        leaves: list[Fraction] = []
+        for batch in self._batches:
+            of_batch = self._gkr(batch).verify(transcript)
+            roots, leaves = roots + of_batch[0], leaves + of_batch[1]
         (inverse,) = transcript.receive("inverse", 1)
         product = _product([root.q for root in roots])
         transcript.require_zero(product * inverse - 1, "a denominator of the lookup is zero")
@@ -146,8 +200,11 @@ class TLookup:
         """Each source of error, with its bits."""
         return [
             Term("lookup challenge", self._challenge_bits() + self._work()),
-            Term("fraction tree", self._gkr().soundness_bits()),
+            Term("fraction tree", error_bits(self.field.bits, self._gkr_errors())),
         ]
+
+    def _gkr_errors(self) -> int:
+        return sum(self._gkr(batch).num_errors for batch in self._batches)
 
     def _challenge_bits(self) -> float:
         lookers = sum(count(shape) for lookup in self.lookups for shape in lookup.shapes)
