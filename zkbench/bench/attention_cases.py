@@ -135,8 +135,10 @@ class ZkAttnCase(ProtocolCase):
         for name, lookup, values in zip(
             self.checks.counts, self.checks.lookups, lookers, strict=True
         ):
-            flat = [v.reshape(-1) + np.int64(lookup.offset(k)) for k, v in enumerate(values)]
-            counts[name] = np.bincount(np.concatenate(flat), minlength=lookup.size)
+            counts[name] = np.zeros(lookup.size, dtype=np.int64)
+            for k, tensor in enumerate(values):
+                entries = tensor.reshape(-1) + np.int64(lookup.offset(k))
+                counts[name] += np.bincount(entries, minlength=lookup.size)
         return counts
 
     def prepare(self) -> None:
