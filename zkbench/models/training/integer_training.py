@@ -288,10 +288,8 @@ class _Step:
             sums += np.multiply(group_of(before, which), carry, dtype=np.int64)
 
     def _rescaled_updates(self, sums: Mapping[Which, Int64s], name: str) -> tuple[Layers, Layers]:
-        shifts, remedy = (
-            self._layout.update_shifts,
-            "fewer fraction bits of weights or a smaller rate",
-        )
+        shifts = self._layout.update_shifts
+        remedy = "fewer fraction bits of weights or a smaller rate"
         self.ranges.expect_layers(
             sums, shifts, _VALUES, lambda layer: (f"{name} of layer {layer}", remedy)
         )
@@ -347,7 +345,7 @@ def _gradient(x: Floats, error: Floats, factor: int, more: int) -> Int64s:
     """factor x^T e + more, of a stack."""
     transposed = x.swapaxes(1, 2)
     scaled = error if factor == 1 else error * factor
-    # with twice a product's room, there is enough for ``more``, a half of a unit of at most 2^24
+    # room for 2^51 in all: ``more`` is at most 2^23
     if 8 * x.shape[1] * _LARGEST_VALUE * _LARGEST_ERROR * factor > FLOAT64_EXACT:
         sums: Int64s = np.matmul(transposed.astype(np.int64), scaled.astype(np.int64))
         sums += more
