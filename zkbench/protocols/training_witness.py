@@ -9,6 +9,7 @@ import numpy as np
 from zkbench.fields import Field
 from zkbench.kernels.launch import Array, Target
 from zkbench.models.training.integer_training import StepTrace, TrainingState
+from zkbench.models.training.layers import group_of
 from zkbench.models.training.rule import TrainingRule
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.training import TrainingSegment, parameters_of, stacks_of
@@ -94,11 +95,12 @@ class SegmentTensors:
     def add(self, step: int, trace: StepTrace) -> None:
         """The step's place is counted from the segment's first."""
         for s, stack in enumerate(self.segment.stacks):
-            for place, layer in enumerate(stack.layers):
-                self._add_layer(s, step * len(stack.layers) + place, layer, trace)
+            size = len(stack.layers)
+            self._add_stack(s, slice(step * size, (step + 1) * size), trace)
         self._add_loss(step, trace)
 
-    def _add_layer(self, s: int, n: int, layer: int, trace: StepTrace) -> None:
+    def _add_stack(self, s: int, places: slice, trace: StepTrace) -> None:
+        layers = self.segment.stacks[s].layers
         found = {
             f"w{s}": trace.weights,
             f"b{s}": trace.biases,
@@ -110,28 +112,22 @@ class SegmentTensors:
             f"v{s}.remainders": trace.v_remainders,
         }
         if s in self.segment.with_bits:
-            self.arrays[f"bits{s}"][:, n] = self._bits(layer, trace)
+            self.arrays[f"bits{s}"][:, places] = self._bits(layers, trace)
         else:
             found |= {f"y{s}": trace.quotients, f"y{s}.remainders": trace.y_remainders}
-        for name, layers in found.items():
-            self.arrays[name][n] = layers[layer]
-        if s in self.segment.hidden:
-            np.maximum(trace.quotients[layer], np.int16(0), out=self.arrays[f"a{s}"][n])
-            self.arrays[f"signs{s}"][n] = trace.quotients[layer] >= 0
+        for name, values in found.items():
+            self.arrays[name][places] = group_of(values, layers)
         if s:
-            self._add_errors_behind(s, n, layer, trace)
+            behind = tuple(layer - 1 for layer in layers)
+            self.arrays[f"p{s}"][places] = group_of(trace.products, behind)
+            self.arrays[f"d{s}.remainders"][places] = group_of(trace.e_remainders, behind)
 
-    def _bits(self, layer: int, trace: StepTrace) -> Any:
-        """Of a layer's sums, from what they were rescaled to."""
-        shift = self.segment.rule.forward_shift(layer)
-        sums = trace.quotients[layer].astype(np.int64) << shift
-        return relu_bits(sums + trace.y_remainders[layer] - (1 << (shift - 1)), shift)
-
-    def _add_errors_behind(self, s: int, n: int, layer: int, trace: StepTrace) -> None:
-        self.arrays[f"active{s}"][n] = trace.quotients[layer - 1] >= 0
-        self.arrays[f"p{s}"][n] = trace.products[layer - 1]
-        self.arrays[f"d{s}"][n] = trace.errors[layer - 1]
-        self.arrays[f"d{s}.remainders"][n] = trace.e_remainders[layer - 1]
+    def _bits(self, layers: tuple[int, ...], trace: StepTrace) -> Any:
+        """Of a stack's sums, from what they were rescaled to."""
+        shift = self.segment.rule.forward_shift(layers[0])
+        sums = group_of(trace.quotients, layers).astype(np.int64) << shift
+        sums += group_of(trace.y_remainders, layers)
+        return relu_bits(sums - (1 << (shift - 1)), shift)
 
     def _add_loss(self, step: int, trace: StepTrace) -> None:
         self.arrays["goals"][step] = trace.targets
@@ -142,13 +138,38 @@ class SegmentTensors:
 
     def to_target(self, target: Target, field: Field) -> dict[str, Array]:
         """Flat, as a program takes them; the errors' products as elements of E."""
-        self._carry()
+        self.complete()
         found = {}
         for name in list(self.arrays):
             array = self.arrays.pop(name)
             words = field.lift(array) if array.dtype == np.int64 else array
             found[name] = target.to_device(words)
         return found
+
+    def complete(self) -> None:
+        """Fill in what follows from the tensors of all steps."""
+        for s in self.segment.hidden:
+            # y is an int16, so the last of its bits tells whether it is negative
+            with_bits = s in self.segment.with_bits
+            signs = self.arrays[f"bits{s}"][-1] if with_bits else self.arrays[f"y{s}"] >= 0
+            self.arrays[f"signs{s}"][...] = signs
+        for layer in range(self.segment.rule.depth - 1):
+            self._hand_over(layer)
+        self._carry()
+
+    def _hand_over(self, layer: int) -> None:
+        """Between a layer and the next: its outputs and their signs, and the errors handed down."""
+        s, here = self._places(layer)
+        t, there = self._places(layer + 1)
+        arrays = self.arrays
+        arrays[f"a{s}"][here] = arrays[f"x{t}"][there]
+        arrays[f"active{t}"][there] = arrays[f"signs{s}"][here]
+        arrays[f"d{t}"][there] = arrays[f"e{s}"][here]
+
+    def _places(self, layer: int) -> tuple[int, slice]:
+        """(a layer's stack, its places in it at all steps)."""
+        s, place = self.segment.home(layer)
+        return s, slice(place, None, len(self.segment.stacks[s].layers))
 
     def _carry(self) -> None:
         """With momentum: every step's updates are the next step's "before"."""

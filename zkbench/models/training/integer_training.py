@@ -1,12 +1,14 @@
 """One step of training in integers, exactly by the rule, with all that a proof of it needs.
 
-Arrays may live wherever NumPy's functions dispatch to (CuPy on a GPU); ranges are looked at once, at a
-step's end, so that a GPU need not wait before.
+Arrays may live wherever NumPy's functions dispatch to (CuPy on a GPU), where a call on a small array
+costs as much as one on a large array. So only what must go layer by layer does: products, and what the
+next layer reads of them. The rest is done for all layers of a stack at once (layers.py), and ranges are
+looked at together at a step's end, so that a GPU need not wait before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,15 +18,18 @@ from numpy.typing import NDArray
 
 from zkbench.errors import UnusableInput
 from zkbench.kernels.softmax import row_shifts
+from zkbench.models.training.layers import Layers, Which, group_of, layout_of
+from zkbench.models.training.rescaling import add_to_integers, half, remainders
 from zkbench.models.training.rule import (
     PROBABILITY_BITS,
     VALUE_BITS,
     WEIGHT_BITS,
     TrainingRule,
 )
+from zkbench.models.training.step_ranges import Ranges, extremes
 from zkbench.models.training.training_state import Arrays, TrainingState
 from zkbench.protocols.tables import Exp
-from zkbench.quant.formats import FixedPoint, QuantisationError
+from zkbench.quant.formats import FixedPoint
 from zkbench.quant.linear import FLOAT64_EXACT
 
 __all__ = ["ExactWeight", "StepTrace", "TrainingState", "integer_outputs", "train_step"]
@@ -33,6 +38,10 @@ _LIMB_BITS = 16
 _LAST_INDEX = (1 << 16) - 1
 _LARGEST_VALUE = 1 << (VALUE_BITS - 1)
 _LARGEST_ERROR = 1 << VALUE_BITS  # of the last layer: a difference of two 16-bit values
+_LARGEST_UPDATE = 1 << (VALUE_BITS - 1)
+# A float64 of this size has steps of 1, so its mantissa ends in what was added to it, up to 2^51.
+_UNIT_STEPS = 1.5 * (1 << 52)
+_UNIT_STEPS_WORD = 0x4338 << 48
 
 _VALUES, _WEIGHTS, _INDICES = (
     FixedPoint(VALUE_BITS, 0),
@@ -47,6 +56,7 @@ Int64s = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class StepTrace:
     """All values of one step, named as in rule.py; tuples run over layers, rows over the batch.
+    The tuples of a step are `Layers`: stacks of them need no copy.
 
     weights W_l, biases b_l (int32) before the step; inputs x_l and quotients y_l (int16), products
     p_l (int64, before they are masked) and errors e_l (int16; the last int32), updates u_l and
@@ -86,8 +96,8 @@ def train_step(
     inputs, quotients, y_remainders = step.forward(x)
     last_error, indices, row_sums = step.loss_error(quotients[-1], targets)
     products, errors, e_remainders = step.backward(quotients, last_error)
-    updates, u_remainders = step.updates(inputs, errors)
-    bias_updates, v_remainders = step.bias_updates(errors)
+    updates, u_remainders = step.updates()
+    bias_updates, v_remainders = step.bias_updates()
     after = step.updated(updates, bias_updates)
     step.ranges.require()
     trace = StepTrace(
@@ -122,31 +132,8 @@ def integer_outputs(
     return outputs
 
 
-class _Ranges:
-    """Ranges that values must lie in, compared together: one answer from the device for all."""
-
-    def __init__(self) -> None:
-        self._expected: list[tuple[FixedPoint, str, str]] = []
-        self._extremes: list[Any] = []
-
-    def expect(self, values: NDArray[Any], format_: FixedPoint, what: str, remedy: str) -> None:
-        self._expected.append((format_, what, remedy))
-        self._extremes += [values.min(), values.max()]
-
-    def require(self) -> None:
-        """Raises `QuantisationError` for the first that left its range."""
-        extremes = np.stack(self._extremes).tolist()
-        pairs = zip(extremes[::2], extremes[1::2], strict=True)
-        for (low, high), (format_, what, remedy) in zip(pairs, self._expected, strict=True):
-            if low < format_.min or high > format_.max:
-                worst = low if low < format_.min else high
-                raise QuantisationError(
-                    f"{what} reaches {worst} and exceeds {format_.bits} bits; use {remedy}"
-                )
-
-
 class ExactWeight:
-    """W_l in float64 for exact products: whole, or as limbs W = 2^16 hi + lo."""
+    """W of a layer or of a stack in float64 for exact products: whole, or as limbs W = 2^16 hi + lo."""
 
     def __init__(self, weight: NDArray[np.int32], largest: int, largest_sum: int) -> None:
         """``largest``: of |W|; ``largest_sum``: of the absolute values of what a row meets."""
@@ -156,51 +143,70 @@ class ExactWeight:
             limbs = [(_LIMB_BITS, weight >> _LIMB_BITS), (0, low)]
         self._limbs = [(shift, limb.astype(np.float64)) for shift, limb in limbs]
 
-    def product(self, left: Floats, transposed: bool = False) -> Int64s:
-        """left W, or left W^T."""
+    def product(self, left: Floats, transposed: bool = False, place: Any = ...) -> Floats | Int64s:
+        """left W, or left W^T; W is the stack's at ``place``. In float64 if W is whole, else int64."""
         (shift, first), *rest = [
-            (shift, np.matmul(left, limb.T if transposed else limb).astype(np.int64))
+            (shift, np.matmul(left, limb[place].T if transposed else limb[place]))
             for shift, limb in self._limbs
         ]
-        first <<= shift
+        if not rest:
+            return first
+        total = first.astype(np.int64) << shift
         for _, product in rest:
-            first += product
-        return first
+            total += product.astype(np.int64)
+        return total
 
 
 class _Step:
-    """The passes of one step; sums are rescaled in place."""
+    """The passes of one step. Sums come with the half by which a shift rounds."""
 
     def __init__(self, rule: TrainingRule, state: TrainingState) -> None:
-        self.rule, self.state, self.ranges = rule, state, _Ranges()
-        self._weights = [
-            ExactWeight(weight, largest, self._largest_sum(layer))
-            for layer, (weight, largest) in enumerate(
-                zip(state.weights, _largest_magnitudes(state.weights), strict=True)
-            )
-        ]
+        self.rule, self.state, self.ranges = rule, state, Ranges()
+        self._layout = layout_of(rule)
+        sums = {which: self._largest_sum(which) for which in self._layout.groups}
+        self._bounds = _bounds(state, sums)
+        self._weights = {
+            which: ExactWeight(group_of(state.weights, which), self._bounds[0][which], largest_sum)
+            for which, largest_sum in sums.items()
+        }
 
-    def _largest_sum(self, layer: int) -> int:
-        d_in, d_out = self.rule.dims[layer : layer + 2]
+    def _largest_sum(self, which: Which) -> int:
+        d_in, d_out = self._layout.widths[which]
         return max(d_in * _LARGEST_VALUE, d_out * _LARGEST_ERROR)
 
-    def forward(self, x: NDArray[np.int16]) -> tuple[Arrays, Arrays, Arrays]:
+    def _product(self, layer: int, left: Floats, transposed: bool = False) -> Floats | Int64s:
+        which, place = self._layout.home[layer]
+        return self._weights[which].product(left, transposed, place)
+
+    def forward(self, x: NDArray[np.int16]) -> tuple[Layers, Layers, Layers]:
         """Inputs, quotients and their remainders."""
-        inputs, quotients, remainders = [x], [], []
-        one = 1 << self.rule.formats.activation
-        for layer, weight in enumerate(self._weights):
-            is_last = layer == self.rule.depth - 1
-            sums = weight.product(inputs[-1].astype(np.float64))
-            sums += np.multiply(self.state.biases[layer], one, dtype=np.int64)
-            name, kind = ("output", "outputs") if is_last else ("activation", "activations")
-            remedy = f"fewer fraction bits of {kind}"
-            shift = self.rule.forward_shift(layer)
-            y, remainder = self._rescaled(sums, shift, f"{name} of layer {layer}", remedy)
-            quotients.append(y)
-            remainders.append(remainder)
-            if not is_last:
-                inputs.append(np.maximum(y, 0))
-        return tuple(inputs), tuple(quotients), tuple(remainders)
+        layout, shifts, rows = self._layout, self._layout.forward_shifts, len(x)
+        sums = Layers.empty(layout.outputs(rows), np.int64, x)
+        quotients = Layers.empty(layout.outputs(rows), np.int16, x)
+        inputs = Layers.empty(layout.inputs(rows), np.float64, x)
+        inputs[0][...] = x
+        offsets = self._offsets()
+        for layer, shift in enumerate(shifts):
+            add_to_integers(self._product(layer, inputs[layer]), offsets[layer], sums[layer])
+            np.right_shift(sums[layer], shift, out=quotients[layer])
+            if layer + 1 < self.rule.depth:
+                np.maximum(quotients[layer], 0, out=inputs[layer + 1])
+        self.ranges.expect_layers(sums.groups, shifts, _VALUES, self._named_output)
+        self._inputs = inputs
+        return _int16s(inputs, 0, x), quotients, remainders(sums.groups, shifts)
+
+    def _offsets(self) -> Layers:
+        """2^fx b_l and the half."""
+        found, one = {}, 1 << self.rule.formats.activation
+        for which in self._layout.groups:
+            found[which] = np.multiply(group_of(self.state.biases, which), one, dtype=np.int64)
+            found[which] += half(self._layout.forward_shifts[which[0]])
+        return Layers.of(found)
+
+    def _named_output(self, layer: int) -> tuple[str, str]:
+        is_last = layer == self.rule.depth - 1
+        name, kind = ("output", "outputs") if is_last else ("activation", "activations")
+        return f"{name} of layer {layer}", f"fewer fraction bits of {kind}"
 
     def loss_error(
         self, y: NDArray[np.int16], targets: NDArray[np.int16]
@@ -222,99 +228,157 @@ class _Step:
         return powers - targets, indices.astype(np.uint16), slack.astype(np.int32)
 
     def backward(
-        self, quotients: Sequence[NDArray[np.int16]], last_error: NDArray[np.int32]
-    ) -> tuple[Arrays, Arrays, Arrays]:
+        self, quotients: Layers, last_error: NDArray[np.int32]
+    ) -> tuple[Layers, Layers, Layers]:
         """Products, errors and their remainders."""
-        products: list[Int64s] = []
-        errors: list[NDArray[Any]] = [last_error]
-        remainders = []
+        layout, shifts, rows = self._layout, self._layout.behind_shifts, len(last_error)
+        sums = Layers.empty(layout.handed_down(rows), np.int64, last_error)
+        rounded = Layers.empty(layout.handed_down(rows), np.int16, last_error)
+        errors = Layers.empty(layout.outputs(rows), np.float64, last_error)
+        errors[-1][...] = last_error
+        active = Layers.of({which: group_of(quotients, which) >= 0 for which in layout.behind})
         for layer in reversed(range(self.rule.depth - 1)):
-            weight = self._weights[layer + 1]
-            products.append(weight.product(errors[-1].astype(np.float64), transposed=True))
-            active = np.where(quotients[layer] >= 0, products[-1], 0)
-            shift = self.rule.backward_shift(layer + 1)
-            name, remedy = f"error of layer {layer}", "fewer fraction bits of errors"
-            error, remainder = self._rescaled(active, shift, name, remedy)
-            errors.append(error)
-            remainders.append(remainder)
-        return tuple(products[::-1]), tuple(errors[::-1]), tuple(remainders[::-1])
+            product = self._product(layer + 1, errors[layer + 1], transposed=True)
+            add_to_integers(product, half(shifts[layer]), sums[layer])
+            np.right_shift(sums[layer], shifts[layer], out=rounded[layer])
+            np.multiply(rounded[layer], active[layer], out=errors[layer])
+        self._errors = errors
+        left = self._error_remainders(sums, active)
+        return self._products(sums), _int16s(errors, -1, last_error), left
 
-    def updates(self, inputs: Arrays, errors: Arrays) -> tuple[Arrays, Arrays]:
+    def _error_remainders(self, sums: Layers, active: Layers) -> Layers:
+        """Of p_l [y_l >= 0]: a zero leaves the half."""
+        shifts, passed = self._layout.behind_shifts, {}
+        for which, array in sums.groups.items():
+            rounding = half(shifts[which[0]])
+            passed[which] = np.where(active.groups[which], array, rounding)
+        self.ranges.expect_layers(passed, shifts, _VALUES, _named_error, backwards=True)
+        return remainders(passed, shifts)
+
+    def _products(self, sums: Layers) -> Layers:
+        """p_l: takes the halves out of ``sums``."""
+        for which, array in sums.groups.items():
+            array -= half(self._layout.behind_shifts[which[0]])
+        return sums
+
+    def updates(self) -> tuple[Layers, Layers]:
         """u_l and their remainders."""
-        pairs = []
-        for layer, (x, error) in enumerate(zip(inputs, errors, strict=True)):
-            sums = _gradient(x, error)
-            sums *= self.rule.rate[0]
-            pairs.append(self._update(layer, sums, self.state.updates[layer], "update"))
-        return _unzipped(pairs)
+        sums, m = {}, self.rule.rate[0]
+        for which in self._layout.groups:
+            rounding = half(self._layout.update_shifts[which[0]])
+            sums[which] = _gradient(
+                self._inputs.groups[which], self._errors.groups[which], m, rounding
+            )
+            self._add_momentum(sums[which], self.state.updates, which)
+        return self._rescaled_updates(sums, "update")
 
-    def bias_updates(self, errors: Arrays) -> tuple[Arrays, Arrays]:
+    def bias_updates(self) -> tuple[Layers, Layers]:
         """v_l and their remainders."""
-        pairs, factor = [], self.rule.rate[0] << self.rule.formats.activation
-        for layer, error in enumerate(errors):
-            sums = error.sum(axis=0, dtype=np.int64)
-            sums *= factor
-            pairs.append(self._update(layer, sums, self.state.bias_updates[layer], "bias update"))
-        return _unzipped(pairs)
+        sums, factor = {}, self.rule.rate[0] << self.rule.formats.activation
+        for which in self._layout.groups:
+            sums[which] = self._errors.groups[which].sum(axis=1).astype(np.int64)
+            sums[which] *= factor
+            sums[which] += half(self._layout.update_shifts[which[0]])
+            self._add_momentum(sums[which], self.state.bias_updates, which)
+        return self._rescaled_updates(sums, "bias update")
 
-    def _update(
-        self, layer: int, sums: Int64s, before: NDArray[np.int16], name: str
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _add_momentum(self, sums: Int64s, before: Arrays, which: Which) -> None:
         if self.rule.momentum:
-            sums += np.multiply(before, self.rule.carry(layer), dtype=np.int64)
-        remedy = "fewer fraction bits of weights or a smaller rate"
-        shift = self.rule.update_shift(layer)
-        return self._rescaled(sums, shift, f"{name} of layer {layer}", remedy)
+            carry = self.rule.carry(which[0])
+            sums += np.multiply(group_of(before, which), carry, dtype=np.int64)
 
-    def updated(self, updates: Arrays, bias_updates: Arrays) -> TrainingState:
+    def _rescaled_updates(self, sums: Mapping[Which, Int64s], name: str) -> tuple[Layers, Layers]:
+        shifts = self._layout.update_shifts
+        remedy = "fewer fraction bits of weights or a smaller rate"
+        self.ranges.expect_layers(
+            sums, shifts, _VALUES, lambda layer: (f"{name} of layer {layer}", remedy)
+        )
+        quotients = {}
+        for which, array in sums.items():
+            room = np.empty_like(array, dtype=np.int16)
+            quotients[which] = np.right_shift(array, shifts[which[0]], out=room)
+        return Layers.of(quotients), remainders(sums, shifts)
+
+    def updated(self, updates: Layers, bias_updates: Layers) -> TrainingState:
         """The state after the step."""
-        weights = self._less(self.state.weights, updates, "weight")
-        biases = self._less(self.state.biases, bias_updates, "bias")
+        weights = self._less(self.state.weights, updates, self._bounds[0], "weight")
+        biases = self._less(self.state.biases, bias_updates, self._bounds[1], "bias")
         return TrainingState(weights, biases, updates, bias_updates)
 
-    def _less(self, before: Arrays, updates: Arrays, name: str) -> Arrays:
-        after = []
-        for layer, (values, update) in enumerate(zip(before, updates, strict=True)):
-            difference = np.subtract(values, update, dtype=np.int64)
-            remedy = "fewer fraction bits of weights"
-            self.ranges.expect(difference, _WEIGHTS, f"{name} of layer {layer}", remedy)
-            after.append(difference.astype(np.int32))
-        return tuple(after)
-
-    def _rescaled(
-        self, sums: Int64s, shift: int, what: str, remedy: str
-    ) -> tuple[NDArray[np.int16], NDArray[Any]]:
-        """round(sums / 2^shift), and sums + 2^(shift-1) - 2^shift x that; overwrites ``sums``."""
-        dtype = np.uint16 if shift <= 16 else np.int32
-        sums += 1 << (shift - 1)
-        remainders: NDArray[Any] = sums.astype(dtype)  # the low bits, which are all that it keeps
-        remainders &= dtype((1 << shift) - 1)
-        sums >>= shift
-        self.ranges.expect(sums, _VALUES, what, remedy)
-        return sums.astype(np.int16), remainders
-
-
-def _gradient(x: NDArray[np.int16], error: NDArray[Any]) -> Int64s:
-    """x^T e."""
-    if len(x) * _LARGEST_VALUE * _LARGEST_ERROR > FLOAT64_EXACT:
-        return np.matmul(x.T.astype(np.int64), error.astype(np.int64))
-    return np.matmul(x.astype(np.float64).T, error.astype(np.float64)).astype(np.int64)
+    def _less(
+        self, before: Arrays, updates: Layers, bounds: Mapping[Which, int], name: str
+    ) -> Layers:
+        """Looks at a stack's range only where an update could lead out of it."""
+        after, wide, remedy = {}, {}, "fewer fraction bits of weights"
+        new_bounds = {which: bound + _LARGEST_UPDATE for which, bound in bounds.items()}
+        for which, bound in new_bounds.items():
+            dtype = np.int32 if bound <= _WEIGHTS.max else np.int64
+            values = np.subtract(group_of(before, which), updates.groups[which], dtype=dtype)
+            if dtype is np.int64:
+                wide[which] = values
+            after[which] = values.astype(np.int32, copy=False)
+        self.ranges.expect_layers(
+            wide,
+            [0] * self.rule.depth,
+            _WEIGHTS,
+            lambda layer: (f"{name} of layer {layer}", remedy),
+        )
+        return Layers.of(after, new_bounds)
 
 
-def _largest_magnitudes(arrays: Arrays) -> list[int]:
-    """max |values| of each array, in one answer."""
-    extremes = np.stack([end for array in arrays for end in (array.min(), array.max())]).tolist()
-    return [max(-low, high) for low, high in zip(extremes[::2], extremes[1::2], strict=True)]
+def _named_error(layer: int) -> tuple[str, str]:
+    return f"error of layer {layer}", "fewer fraction bits of errors"
+
+
+def _int16s(values: Layers, given_layer: int, given: NDArray[Any]) -> Layers:
+    """The integers that values stand for; those of one layer, alone in its group, are given."""
+    lone = (range(len(values))[given_layer],)
+    return Layers.of(
+        {
+            which: given[None] if which == lone else array.astype(np.int16)
+            for which, array in values.groups.items()
+        }
+    )
+
+
+def _gradient(x: Floats, error: Floats, factor: int, more: int) -> Int64s:
+    """factor x^T e + more, of a stack."""
+    transposed = x.swapaxes(1, 2)
+    scaled = error if factor == 1 else error * factor
+    # room for 2^51 in all: ``more`` is at most 2^23
+    if 8 * x.shape[1] * _LARGEST_VALUE * _LARGEST_ERROR * factor > FLOAT64_EXACT:
+        sums: Int64s = np.matmul(transposed.astype(np.int64), scaled.astype(np.int64))
+        sums += more
+        return sums
+    floats = np.matmul(transposed, scaled)
+    floats += _UNIT_STEPS + more
+    integers: Int64s = floats.view(np.int64)
+    integers -= _UNIT_STEPS_WORD
+    return integers
+
+
+def _bounds(
+    state: TrainingState, largest_sums: Mapping[Which, int]
+) -> tuple[Mapping[Which, int], Mapping[Which, int]]:
+    """What no |W| and no |b| of each stack exceeds: as the step before left it, while that shows
+    that products are whole and biases in range; else the largest ones, in one answer."""
+    parts, whole = (state.weights, state.biases), FLOAT64_EXACT
+    known = [part.bounds for part in parts if isinstance(part, Layers) and part.bounds]
+    if (
+        len(known) == 2
+        and max(known[1].values()) <= _WEIGHTS.max
+        and all(known[0][which] * most <= whole for which, most in largest_sums.items())
+    ):
+        return known[0], known[1]
+    arrays = [group_of(part, which) for part in parts for which in largest_sums]
+    largest = iter([max(-low, high) for low, high in extremes(arrays)])
+    of_weights, of_biases = ({which: next(largest) for which in largest_sums} for _ in parts)
+    return of_weights, of_biases
 
 
 @cache
 def _exp_values(log_delta: int) -> NDArray[np.int32]:
     return Exp(log_delta=log_delta, log_scale=PROBABILITY_BITS).values
-
-
-def _unzipped(pairs: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[Arrays, Arrays]:
-    quotients, remainders = zip(*pairs, strict=True)
-    return quotients, remainders
 
 
 def _check_batch(rule: TrainingRule, state: TrainingState, x: NDArray[np.int16], rows: int) -> None:
