@@ -68,6 +68,7 @@ def test_axes_are_joined_where_they_are_one():
     assert joined_axes((ones, ones, scalar), (3, 5, 1)) == [(ones, 15), (scalar, 1)]
     assert joined_axes((eight, three), (8, 3)) == [(eight, 8), (three, 3)]
     assert joined_axes((ones, eight), (4, 8)) == [(ones, 4), (eight, 8)]
+    assert joined_axes((ones, ones), (512, 5)) == [(ones, 512), (ones, 5)]
     long = EqAxis(tuple(E(k) for k in range(9)))
     assert joined_axes((long, eight), (512, 8)) == [(long, 512), (eight, 8)]  # 12 variables
 

@@ -156,7 +156,7 @@ class WordsAxis:
 
 AxisWeight = EqAxis | OnesAxis | VectorAxis | WordsAxis
 Factor = tuple[AxisWeight, int]  # an axis, and its length
-_JOINED_BITS = 11  # variables of axes that become one: eq tables of more take several launches
+_JOINED_BITS = 11  # of axes that become one, at most: eq tables of more take several launches
 
 
 def joined_axes(axes: Sequence[AxisWeight], shape: Sequence[int]) -> list[Factor]:
@@ -173,14 +173,14 @@ def joined_axes(axes: Sequence[AxisWeight], shape: Sequence[int]) -> list[Factor
 def _joined(high: Factor, low: Factor) -> Factor | None:
     """Two neighbours as one axis: both summed, or both eq at points where the low one is full."""
     (above, count), (below, length) = high, low
+    if count * length > 1 << _JOINED_BITS:  # long ones stay apart: their product may be never made
+        return None
     if isinstance(above, OnesAxis) and isinstance(below, OnesAxis):
         return above, count * length
     if not isinstance(above, EqAxis) or not isinstance(below, EqAxis):
         return None
-    point = below.point + above.point
-    if len(point) > _JOINED_BITS or length != 1 << len(below.point):
-        return None
-    return EqAxis(point), count * length
+    is_full = length == 1 << len(below.point)
+    return (EqAxis(below.point + above.point), count * length) if is_full else None
 
 
 @dataclass(frozen=True)
