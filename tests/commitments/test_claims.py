@@ -7,10 +7,17 @@ import time
 import numpy as np
 import pytest
 from brute_force import E, all_weights, eq_at, random_elements, random_functional
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from zkbench.commitments.claims import AxisWeights, EqAxis, OnesAxis, Sparse, VectorAxis
+from zkbench.commitments.claims import (
+    AxisWeights,
+    EqAxis,
+    OnesAxis,
+    Sparse,
+    VectorAxis,
+    joined_axes,
+)
 from zkbench.commitments.dense_weights import PointTables, accumulate, evaluate
 from zkbench.commitments.layout import Layout, Slot, log_tile
 from zkbench.fields import GOLDILOCKS as FIELD
@@ -39,6 +46,31 @@ def test_functionals_vs_python_int(shape, others, seed):
     z = random_elements(rng, (size - 1).bit_length())
     value = sum((w * eq_at(z, slot.offset + i) for i, w in enumerate(expected)), E(0))
     assert evaluate(PointTables(FIELD, z), slot, functional) == value
+
+
+@settings(max_examples=80, deadline=None)
+@given(SHAPES, st.integers(0, 2**32))
+def test_tables_of_joined_axes_vs_python_int(shape, seed):
+    functional = random_functional(np.random.default_rng(seed), shape)
+    assume(isinstance(functional, AxisWeights))
+    table = functional.table(cpu_target(), FIELD, shape)
+    assert FIELD.unpack(table) == all_weights(functional, shape)
+
+
+def test_axes_are_joined_where_they_are_one():
+    """Full axes of an eq table, and summed ones; those of length 1 go, if their weight is 1."""
+    points = [tuple(E(9 * n + k) for k in range((n - 1).bit_length())) for n in (5, 4, 8, 1, 3)]
+    five, four, eight, single, three = map(EqAxis, points)
+    scalar, ones = VectorAxis((E(7),)), OnesAxis()
+    assert joined_axes((single, five, ones, four), (1, 5, 1, 4)) == [
+        (EqAxis(four.point + five.point), 20)
+    ]
+    assert joined_axes((ones, ones, scalar), (3, 5, 1)) == [(ones, 15), (scalar, 1)]
+    assert joined_axes((eight, three), (8, 3)) == [(eight, 8), (three, 3)]
+    assert joined_axes((ones, eight), (4, 8)) == [(ones, 4), (eight, 8)]
+    assert joined_axes((ones, ones), (512, 5)) == [(ones, 512), (ones, 5)]
+    long = EqAxis(tuple(E(k) for k in range(9)))
+    assert joined_axes((long, eight), (512, 8)) == [(long, 512), (eight, 8)]  # 12 variables
 
 
 @pytest.mark.parametrize(

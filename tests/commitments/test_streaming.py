@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -173,6 +174,27 @@ def test_same_sumcheck_for_every_window():
 
     plain = run(0)
     assert all(run(bits) == plain for bits in range(1, 9))
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32"])
+def test_runs_of_blocks_vs_their_definition(kind):
+    """A block takes part on its own if a claim has weights in it that do not factor there."""
+    tensors = _tensors(kind)
+    layout = Layout.of({name: tensor.shape for name, tensor in tensors.items()})
+    claims = _claims(tensors)
+    unification = Unification(DenseVector(cpu_target(), FIELD, layout, tensors), claims, E(3), 8)
+    for bits in range(9):
+        expected = set()
+        for _, slot, claim in unification.claims:
+            places = range(slot.size)
+            if isinstance(claim.functional, Sparse):
+                places = claim.functional.indices
+            elif slot.offset % (1 << bits) == 0:
+                places = () if factoring_bits(claim.functional, slot.shape) >= bits else places
+            expected |= {slot.offset + place >> bits for place in places}
+        runs = unification._own_runs(bits)
+        assert [block for run in runs for block in run] == sorted(expected)
+        assert all(a.stop < b.start for a, b in pairwise(runs))
 
 
 LAYERS = [(0, 0, 1, 1, 0), (1, 0, 0, 0, 0), (0, 0, 0, 0, 1), (0, 1, 0, 1, 0), (0, 0, 0, 0, 0)]

@@ -8,6 +8,7 @@ from targets import EACH_TARGET, Machine
 
 from zkbench.fields import GOLDILOCKS as FIELD
 from zkbench.kernels import eq
+from zkbench.kernels.launch import CpuTarget
 
 # (variables, length): whole and truncated tables; the last two are outer products of two tables.
 SIZES = [(0, 1), (1, 1), (1, 2), (3, 5), (4, 16), (12, 4096), (13, 4097)]
@@ -67,3 +68,29 @@ def test_truncated_eq_vs_python_int(variables: int) -> None:
     for length in range((1 << variables) + 1):
         assert eq.truncated_eq(a, None, length) == total(eq_weights(a)[:length])
         assert eq.truncated_eq(a, b, length) == total(products[:length])
+
+
+@pytest.mark.parametrize("variables", [0, 1, 2, 4])
+def test_suffix_masses_vs_python_int(variables: int) -> None:
+    """Every length: the table whose lowest variables are bound, one after the other."""
+    point = random_elements(FIELD, Random(variables), variables)
+    for length in range(1, (1 << variables) + 1):
+        masses = eq.suffix_masses(point, length)
+        assert len(masses) == variables + 1
+        for bound in range(variables + 1):
+            left = eq_weights(point[bound:])[: -(-length >> bound)]
+            assert masses[variables - bound] == total(left)
+
+
+@pytest.mark.parametrize(("variables", "length"), SIZES)
+def test_shared_table_vs_python_int(variables: int, length: int) -> None:
+    """Short ones are made once for each target, point and length."""
+    first, second = CpuTarget(1), CpuTarget(1)
+    points = [tuple(random_elements(FIELD, Random(seed), variables)) for seed in (1, 2)]
+    for target in (first, second, first):
+        for point in points:
+            table = eq.shared_table(target, FIELD, point, length)
+            assert FIELD.unpack(table) == eq_weights(point)[:length]
+    again = eq.shared_table(first, FIELD, points[0], length)
+    assert (again is eq.shared_table(first, FIELD, points[0], length)) == (variables <= 11)
+    assert again is not eq.shared_table(second, FIELD, points[0], length)

@@ -47,8 +47,8 @@ class EqAxis:
         return scale, eq.eq_table(cpu_target(), field, self.point[bits:], length >> bits)
 
     def table(self, target: Target, field: Field, length: int) -> Array:
-        """The weights of the real entries, as flat E words."""
-        return eq.eq_table(target, field, self.point, length)
+        """The weights of the real entries, as flat E words; not to be written to."""
+        return eq.shared_table(target, field, self.point, length)
 
     def extension(self, at: Sequence[Element], length: int) -> Element:
         """The multilinear extension of the weights (zero beyond ``length``) at a point."""
@@ -155,6 +155,32 @@ class WordsAxis:
 
 
 AxisWeight = EqAxis | OnesAxis | VectorAxis | WordsAxis
+Factor = tuple[AxisWeight, int]  # an axis, and its length
+_JOINED_BITS = 11  # of axes that become one, at most: eq tables of more take several launches
+
+
+def joined_axes(axes: Sequence[AxisWeight], shape: Sequence[int]) -> list[Factor]:
+    """The same weights with fewer axes: each table is a launch of its own, however short."""
+    result: list[Factor] = []
+    for axis, length in zip(axes, shape, strict=True):
+        if length == 1 and isinstance(axis, EqAxis | OnesAxis):
+            continue  # the weight of its one entry is 1
+        joined = _joined(result[-1], (axis, length)) if result else None
+        result[-1:] = [joined] if joined else [*result[-1:], (axis, length)]
+    return result
+
+
+def _joined(high: Factor, low: Factor) -> Factor | None:
+    """Two neighbours as one axis: both summed, or both eq at points where the low one is full."""
+    (above, count), (below, length) = high, low
+    if count * length > 1 << _JOINED_BITS:  # long ones stay apart: their product may be never made
+        return None
+    if isinstance(above, OnesAxis) and isinstance(below, OnesAxis):
+        return above, count * length
+    if not isinstance(above, EqAxis) or not isinstance(below, EqAxis):
+        return None
+    is_full = length == 1 << len(below.point)
+    return (EqAxis(below.point + above.point), count * length) if is_full else None
 
 
 @dataclass(frozen=True)
@@ -178,9 +204,10 @@ class AxisWeights:
             axis.check(length)
 
     def table(self, target: Target, field: Field, shape: Sequence[int]) -> Array:
-        """The weights of all real entries, as flat E words."""
-        table, count = self.axes[0].table(target, field, shape[0]), shape[0]
-        for axis, length in zip(self.axes[1:], shape[1:], strict=True):
+        """The weights of all real entries, as flat E words; not to be written to."""
+        (first, count), *others = joined_axes(self.axes, shape) or [(OnesAxis(), 1)]
+        table = first.table(target, field, count)
+        for axis, length in others:
             low = axis.table(target, field, length)
             table = eq.outer_product(target, field, table, count, low, length)
             count *= length

@@ -17,7 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.commitments.claims import AxisWeight, AxisWeights, EqAxis, Functional, OnesAxis, Sparse
+from zkbench.commitments.claims import (
+    AxisWeight,
+    AxisWeights,
+    EqAxis,
+    Factor,
+    Functional,
+    OnesAxis,
+    Sparse,
+    joined_axes,
+)
 from zkbench.commitments.layout import Slot, log_tile
 from zkbench.fields import Field
 from zkbench.kernels import eq
@@ -27,7 +36,6 @@ from zkbench.protocols.sumcheck import num_variables
 
 Element = Any
 Table = tuple[Array, int]  # E elements on a target, and how many
-Factor = tuple[AxisWeight, int]  # an axis, and its length
 _SPLIT_BITS = 11  # a leading eq axis of more variables is split in two tables
 
 
@@ -59,11 +67,31 @@ def accumulate(
         arguments = (indices, coefficients, field.scalar(scale), slot.offset, weights)
         target.map(kernels(field).scatter, len(functional.indices), *arguments)
         return
-    tables = [(axis.table(target, field, n), n) for axis, n in _factors(functional, slot.shape)]
+    tables = tensor_tables(target, field, functional, slot.shape)
+    accumulate_tables(target, field, slot, tables, scale, weights)
+
+
+def tensor_tables(
+    target: Target, field: Field, functional: AxisWeights, shape: Sequence[int]
+) -> list[Table]:
+    """At most two tables, about equal in length, whose outer product is the weights of a tensor."""
+    factors = _factors(functional, shape)
+    tables = [(axis.table(target, field, n), n) for axis, n in factors]
+    return tables if len(tables) < 2 else [*_balanced(target, field, tables)]
+
+
+def accumulate_tables(
+    target: Target,
+    field: Field,
+    slot: Slot,
+    tables: Sequence[Table],
+    scale: Element,
+    weights: Array,
+) -> None:
+    """``accumulate`` from the tables of a tensor's weights."""
     head = (target.to_device(field.pack([scale])), 1)
     (outer, _), (inner, width) = _balanced(target, field, [head, *tables])
-    family = kernels(field)
-    target.map(family.accumulate, slot.size, outer, inner, width, slot.offset, weights)
+    target.map(kernels(field).accumulate, slot.size, outer, inner, width, slot.offset, weights)
 
 
 def evaluate(tables: PointTables, slot: Slot, functional: Functional) -> Element:
@@ -78,7 +106,7 @@ def evaluate(tables: PointTables, slot: Slot, functional: Functional) -> Element
     step = inner[1]
     above, (carries, width), bits = _carried(tables, above, inner, bits, base)
     outer = [(axis.table(cpu_target(), field, length), length) for axis, length in above]
-    rows, count = _product(cpu_target(), field, outer)
+    rows, count = product(cpu_target(), field, outer)
     start = slot.offset >> bits
     arguments = (rows, carries, width, step, *tables.halves(bits), start)
     words = cpu_target().reduce(kernels(field).eq_dot, count * width, *arguments)
@@ -136,9 +164,9 @@ def _evaluate_sparse(tables: PointTables, slot: Slot, functional: Sparse) -> Ele
     return field.unpack(words)[0]
 
 
-def _factors(functional: AxisWeights, shape: Sequence[int]) -> list[tuple[AxisWeight, int]]:
+def _factors(functional: AxisWeights, shape: Sequence[int]) -> list[Factor]:
     """The axes and their lengths; a long leading axis becomes two, the first rounded up."""
-    pairs = list(zip(functional.axes, shape, strict=True))
+    pairs = joined_axes(functional.axes, shape)
     if not pairs or num_variables(pairs[0][1]) <= _SPLIT_BITS:
         return pairs
     axis, length = pairs[0]
@@ -180,12 +208,13 @@ def _balanced(target: Target, field: Field, tables: Sequence[Table]) -> tuple[Ta
     lengths = [length for _, length in tables]
     costs = [math.prod(lengths[:k]) + math.prod(lengths[k:]) for k in range(1, len(tables))]
     cut = 1 + costs.index(min(costs)) if costs else 1
-    return _product(target, field, tables[:cut]), _product(target, field, tables[cut:])
+    return product(target, field, tables[:cut]), product(target, field, tables[cut:])
 
 
-def _product(target: Target, field: Field, tables: Sequence[Table]) -> Table:
+def product(target: Target, field: Field, tables: Sequence[Table]) -> Table:
+    """The outer product of tables, the last one running fastest; not to be written to."""
     if not tables:
-        return target.to_device(field.pack([1])), 1
+        return eq.one(target, field), 1
     table, length = tables[0]
     for other, count in tables[1:]:
         table = eq.outer_product(target, field, table, length, other, count)

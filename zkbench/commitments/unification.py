@@ -21,14 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from zkbench.commitments.claims import AxisWeights, Claim, Sparse, VectorAxis
 from zkbench.commitments.dense import DenseVector
-from zkbench.commitments.dense_weights import accumulate
+from zkbench.commitments.dense_weights import (
+    Table,
+    accumulate,
+    accumulate_tables,
+    product,
+    tensor_tables,
+)
 from zkbench.commitments.layout import Slot
 from zkbench.commitments.windows import SplitWeights, factoring_bits, split
 from zkbench.kernels import eq
@@ -53,6 +59,16 @@ class FoldedData:
     values: Array
     length: int
     bits: int
+
+
+@dataclass(frozen=True)
+class _SplitClaim:
+    """A claim that factors: its scale, the tensor's blocks, the factors, and tables of the high one."""
+
+    scale: Element
+    blocks: Slot
+    parts: SplitWeights
+    high: list[Table]
 
 
 class Unification:
@@ -99,7 +115,8 @@ class Unification:
         return -(-self.dense.length >> self.bits)
 
     def _cost(self, bits: int) -> int:
-        return _BLOCK_COST * (len(self._own_blocks(bits)) << bits) + (self.dense.length >> bits)
+        own = sum(len(run) for run in self._own_runs(bits))
+        return _BLOCK_COST * (own << bits) + (self.dense.length >> bits)
 
     def prove(self, transcript: ProverTranscript) -> tuple[list[Element], FoldedData]:
         """(the point, the data at its lowest coordinates)."""
@@ -112,36 +129,44 @@ class Unification:
 
     # The window.
 
-    def _own_blocks(self, bits: int) -> list[int]:
-        """Blocks in which some claim's weights do not factor."""
-        blocks: set[int] = set()
+    def _own_runs(self, bits: int) -> list[range]:
+        """Blocks in which some claim's weights do not factor: those that touch in one run, in order."""
+        found: set[tuple[int, int]] = set()
         for _, slot, claim in self.claims:
             if isinstance(claim.functional, Sparse):
-                blocks |= {(slot.offset + index) >> bits for index in claim.functional.indices}
+                own = {(slot.offset + index) >> bits for index in claim.functional.indices}
+                found |= {(block, block + 1) for block in own}
             elif not self._factors(slot, claim, bits):
-                blocks |= set(range(slot.offset >> bits, (slot.offset + slot.size - 1 >> bits) + 1))
-        return sorted(blocks)
+                found.add((slot.offset >> bits, (slot.offset + slot.size - 1 >> bits) + 1))
+        runs: list[range] = []
+        for start, stop in sorted(found):
+            if runs and start <= runs[-1].stop:
+                runs[-1] = range(runs[-1].start, max(stop, runs[-1].stop))
+            else:
+                runs.append(range(start, stop))
+        return runs
 
     def _factors(self, slot: Slot, claim: Claim, bits: int) -> bool:
         return (
             slot.offset % (1 << bits) == 0 and factoring_bits(claim.functional, slot.shape) >= bits
         )
 
-    @cached_property
-    def _split_claims(self) -> list[tuple[Element, Slot, SplitWeights]]:
-        """(scale, the tensor's blocks, factors) of claims that factor."""
-        result = []
+    def _split_claims(self) -> list[_SplitClaim]:
+        """The claims that factor."""
+        where, result = (self.target, self.field), []
         for scale, slot, claim in self.claims:
             if not isinstance(claim.functional, Sparse) and self._factors(slot, claim, self.bits):
                 parts = split(claim.functional, slot.shape, self.bits)
                 blocks = Slot(slot.name, parts.high_shape, slot.offset >> self.bits)
-                result.append((scale, blocks, parts))
+                high = tensor_tables(*where, parts.high, parts.high_shape)
+                result.append(_SplitClaim(scale, blocks, parts, high))
         return result
 
     def _prove_window(self, transcript: ProverTranscript) -> tuple[list[Element], Array]:
         """(its challenges, W folded to one element a block)."""
-        own = self._own_blocks(self.bits)
-        parts = [self._claim_part(*claim) for claim in self._split_claims]
+        own = [block for run in self._own_runs(self.bits) for block in run]
+        claims = self._split_claims()
+        parts = [(claim.scale, self._claim_part(claim)) for claim in claims]
         parts += self._block_parts(own)
         one = self.field.element(1)
         if not parts:  # no claims at all
@@ -151,34 +176,28 @@ class Unification:
         )
         values = ends[1::2]  # of the weights; before each, that of the data
         weights = self.target.zeros(self._num_blocks * self.field.ext.limbs)
-        for (scale, blocks, claim), low in zip(self._split_claims, values, strict=False):
-            where = (self.target, self.field, blocks)
-            accumulate(*where, claim.high, scale * low, weights)
+        for claim, low in zip(claims, values, strict=False):
+            where = (self.target, self.field, claim.blocks)
+            accumulate_tables(*where, claim.high, claim.scale * low, weights)
         if own:
-            values = values[len(self._split_claims) :]
+            values = values[len(claims) :]
             indices = self.target.to_device(np.array(own, dtype=np.int64))
             words = self.target.to_device(self.field.pack(values))
             arguments = (indices, words, self.field.scalar(one), 0, weights)
             self.target.map(functional_kernels(self.field).scatter, len(own), *arguments)
         return point, weights
 
-    def _claim_part(
-        self, scale: Element, blocks: Slot, claim: SplitWeights
-    ) -> tuple[Element, np.ndarray]:
-        """(scale, sums and low weights side by side) of a claim that factors."""
-        size = 1 << self.bits
-        low = claim.low.table(cpu_target(), self.field, claim.low_shape)
-        high = self.target.zeros(blocks.size * self.field.ext.limbs)
-        whole = Slot(blocks.name, blocks.shape, 0)
-        accumulate(self.target, self.field, whole, claim.high, self.field.element(1), high)
-        sums = np.zeros(size * self.field.ext.limbs, dtype=np.uint64)
-        first = blocks.offset
-        for start, stop, piece in self._pieces(first, first + blocks.size):
+    def _claim_part(self, claim: _SplitClaim) -> np.ndarray:
+        """Sums and low weights of a claim that factors, side by side."""
+        low = claim.parts.low.table(cpu_target(), self.field, claim.parts.low_shape)
+        high, _ = product(self.target, self.field, claim.high)
+        first, size, sums = claim.blocks.offset, 1 << self.bits, []
+        for start, stop, piece in self._pieces(first, first + claim.blocks.size):
             weights = self._elements(high, start - first, stop - first)
             shape = (1, stop - start, size)
             part = contract(self.target, self.field, piece, *shape, weights, self._kind)
-            sums = self._sum(sums, self.target.to_host(part))
-        return scale, self._side_by_side(sums, low)
+            sums.append(self.target.to_host(part))
+        return self._side_by_side(reduce(self._sum, sums), low)
 
     def _block_parts(self, own: list[int]) -> list[tuple[Element, np.ndarray]]:
         """(1, data and weights side by side) of every block that takes part on its own."""

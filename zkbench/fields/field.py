@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ class Field:
     def pack(self, elements: Iterable[Any]) -> np.ndarray:
         """E elements (or integers) -> flat uint64 array of their canonical words."""
         lifted = [e if isinstance(e, QuadraticElement) else self.element(e) for e in elements]
-        return np.frombuffer(bytearray(self.encode(lifted)), dtype="<u8").astype(np.uint64)
+        return np.array([w for e in lifted for w in e.coefficients], dtype=np.uint64)
 
     def lift(self, values: np.ndarray) -> np.ndarray:
         """An array of integers of magnitude below the modulus -> words, as ``pack`` gives them."""
@@ -101,4 +102,5 @@ class Field:
 
     def encode(self, elements: Sequence[Any]) -> bytes:
         """Canonical little-endian bytes of E elements."""
-        return b"".join(w.to_bytes(8, "little") for e in elements for w in e.coefficients)
+        words = [w for e in elements for w in e.coefficients]
+        return struct.pack(f"<{len(words)}Q", *words)

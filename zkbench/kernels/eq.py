@@ -67,6 +67,12 @@ def outer_product(
     return out
 
 
+@lru_cache(maxsize=4)
+def one(target: Target, field: Field) -> Array:
+    """A table of one element, 1: the product of no tables. Not to be written to."""
+    return target.to_device(field.pack([1]))
+
+
 def eq_table(target: Target, field: Field, point: Sequence[Any], length: int) -> Array:
     """eq(point, i) for i < length <= 2^len(point), as flat E words; index bit k <-> point[k]."""
     if len(point) <= _DIRECT_BITS:
@@ -79,6 +85,18 @@ def eq_table(target: Target, field: Field, point: Sequence[Any], length: int) ->
     num_high = -(-length >> half)
     high = eq_table(target, field, point[half:], num_high)
     return outer_product(target, field, high, num_high, low, 1 << half, length)
+
+
+def shared_table(target: Target, field: Field, point: tuple[Any, ...], length: int) -> Array:
+    """``eq_table`` for those who only read: claims and statements side by side have axes in common."""
+    make = _kept_table if len(point) <= _DIRECT_BITS else eq_table
+    return make(target, field, point, length)
+
+
+@lru_cache(maxsize=64)
+def _kept_table(target: Target, field: Field, point: tuple[Any, ...], length: int) -> Array:
+    """The last short tables, of at most 2^11 elements: 2 MiB."""
+    return eq_table(target, field, point, length)
 
 
 @lru_cache(maxsize=4)
@@ -101,16 +119,34 @@ def eq_at(point: Sequence[Any], index: int) -> Any:
     return value
 
 
+def suffix_masses(point: Sequence[Any], length: int) -> list[Any]:
+    """The sums of eq over what is left of ``length`` > 0 entries when variables are bound.
+
+    With k bound, so t = len(point) - k left, at t: sum over i < ceil(length / 2^k) of eq(point[k:], i).
+    Each comes from the one before: doubling the entries keeps their sum, and where their number is
+    odd, the last one goes again.
+    """
+    mass: Any = 1 + 0 * point[-1] if point else 1
+    masses, last = [mass], mass
+    for k in reversed(range(len(point))):
+        high = point[k] * last
+        if -(-length >> k) & 1:
+            mass, last = mass - high, last - high
+        else:
+            last = high
+        masses.append(mass)
+    return masses
+
+
 def truncated_eq(a: Sequence[Any], b: Sequence[Any] | None, length: int) -> Any:
     """sum over i < length of eq(a, i) eq(b, i), or of eq(a, i) if b is None, in O(len(a)).
 
     Works on elements of E by + - * alone, so a verifier may use it. ``length`` <= 2^len(a).
     """
     if b is None:
-        zeros, ones = [1 - w for w in a], list(a)
-    else:
-        zeros = [(1 - x) * (1 - y) for x, y in zip(a, b, strict=True)]
-        ones = [x * y for x, y in zip(a, b, strict=True)]
+        return suffix_masses(a, length)[-1] if length else 0
+    zeros = [(1 - x) * (1 - y) for x, y in zip(a, b, strict=True)]
+    ones = [x * y for x, y in zip(a, b, strict=True)]
     below: list[Any] = [1]  # below[k]: the whole sum over the lowest k bits
     for zero, one in zip(zeros, ones, strict=True):
         below.append(below[-1] * (zero + one))

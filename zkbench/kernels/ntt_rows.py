@@ -12,7 +12,7 @@ over 2 bytes a value read, and 16 written, read, written, and read again.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -156,8 +156,6 @@ def encoded_rows(
         data = _short_transforms(target, field, source, length, num_columns, log_rows, log_inv_rate)
         log_block, stride, length = log_rows - _LOG_BLOCKS, 1 << log_size, data.size
         mask = (1 << log_size) - (1 << log_block)
-    root, p = field.root_of_unity(log_size), field.modulus
-    points = [pow(root, bit_reverse(index, log_size), p) for index in indices]
     num_lanes, size = 1, 1 << log_block
     while num_lanes < min(_MOST_LANES, size) and num_lanes * entries < target.parallel_items:
         num_lanes *= 2
@@ -172,12 +170,33 @@ def encoded_rows(
         num_lanes,
         entries,
         target.to_device(np.array([index & mask for index in indices], dtype=np.int64)),
-        target.to_device(np.array(points, dtype=np.uint64)),
+        _points(target, field, log_size, tuple(indices)),
         shares,
         grain=8,
     )
     arguments = (shares, num_lanes, entries, first, row_words, out)
     target.map(word_kernels(field).sum_lanes, num_columns * entries, *arguments)
+
+
+@lru_cache(maxsize=4)
+def _points(target: Target, field: Field, log_size: int, indices: tuple[int, ...]) -> Array:
+    """Where codewords have these entries: kept, as columns come in several turns."""
+    root, p = field.root_of_unity(log_size), field.modulus
+    points = [pow(root, bit_reverse(index, log_size), p) for index in indices]
+    return target.to_device(np.array(points, dtype=np.uint64))
+
+
+@lru_cache(maxsize=8)
+def _short_tables(target: Target, field: Field, log_inv_rate: int) -> tuple[Array, Array]:
+    """The powers h < 2^6 of every coset's shift at the top level, and of the root of order 2^6."""
+    p, cosets = field.modulus, range(1 << log_inv_rate)
+    root = field.root_of_unity(_LOG_BLOCKS + log_inv_rate)
+    steps = [pow(root, bit_reverse(coset, log_inv_rate), p) for coset in cosets]
+    scales = [pow(step, h, p) for step in steps for h in range(1 << _LOG_BLOCKS)]
+    inner = field.root_of_unity(_LOG_BLOCKS)
+    twiddles = [pow(inner, h, p) for h in range(1 << _LOG_BLOCKS)]
+    tables = [target.to_device(np.array(t, dtype=np.uint64)) for t in (scales, twiddles)]
+    return tables[0], tables[1]
 
 
 def _short_transforms(
@@ -190,15 +209,9 @@ def _short_transforms(
     log_inv_rate: int,
 ) -> Array:
     """The inner sums: for every column, 2^6 blocks a coset, in the order of the codeword."""
-    p, cosets = field.modulus, range(1 << log_inv_rate)
-    root = field.root_of_unity(_LOG_BLOCKS + log_inv_rate)
-    steps = [pow(root, bit_reverse(coset, log_inv_rate), p) for coset in cosets]
-    scales = [pow(step, h, p) for step in steps for h in range(1 << _LOG_BLOCKS)]
-    inner = field.root_of_unity(_LOG_BLOCKS)
-    twiddles = [pow(inner, h, p) for h in range(1 << _LOG_BLOCKS)]
-    tables = [target.to_device(np.array(t, dtype=np.uint64)) for t in (scales, twiddles)]
+    tables = _short_tables(target, field, log_inv_rate)
     w = field.root_of_unity(3)
-    roots = tuple(np.uint64(pow(w, power, p)) for power in (1, 2, 3))
+    roots = tuple(np.uint64(pow(w, power, field.modulus)) for power in (1, 2, 3))
     data = target.empty((num_columns << (log_rows + log_inv_rate)) * field.base.limbs)
     groups = num_columns << (log_inv_rate + log_rows - 3)
     shape = (length, log_rows, log_inv_rate)

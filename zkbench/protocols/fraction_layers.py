@@ -15,7 +15,7 @@ from typing import Any
 from zkbench.fields import Field
 from zkbench.kernels import eq
 from zkbench.kernels.gkr import kernels
-from zkbench.kernels.launch import Array, Target
+from zkbench.kernels.launch import Array, Target, cpu_target
 from zkbench.kernels.leaves import kernels as leaf_kernels
 from zkbench.kernels.numerators import Numerators
 from zkbench.protocols import statements
@@ -112,9 +112,9 @@ class Leaves:
         return eq.eq_table(self.target, self.field, bound, 1 << len(bound))
 
     def _folds(self, bound: Sequence[Element]) -> Array:
-        """The table that ``leaf_round`` folds with."""
+        """The table that ``leaf_round`` folds with, a few entries that the host computes."""
         field = self.field
-        eqs = field.unpack(self.target.to_host(self._eq_table(bound)))
+        eqs = field.unpack(eq.shared_table(cpu_target(), field, tuple(bound), 1 << len(bound)))
         sums = [field.element(0)]
         for weight in eqs:
             sums.append(sums[-1] + weight)

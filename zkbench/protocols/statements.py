@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,12 +74,12 @@ class Weights:
                     self.target, self.field, table, length, next_table, axis.length
                 )
             length *= axis.length
-        return self.target.to_device(self.field.pack([1])) if table is None else table
+        return eq.one(self.target, self.field) if table is None else table
 
     def _axis_table(self, axis: Axis) -> Array:
         if axis.point is None:
             return self.target.to_device(self.field.lift(np.ones(axis.length, dtype=np.uint64)))
-        return eq.eq_table(self.target, self.field, axis.point, axis.length)
+        return eq.shared_table(self.target, self.field, axis.point, axis.length)
 
     def arguments(self) -> tuple[Any, ...]:
         """(outer, num_high, suffix, base, shift), see kernels/sumcheck.py."""
@@ -94,13 +94,18 @@ class Weights:
         All axes must have points.
         """
         mass: Any = None
-        for axis in self.axes:
-            current = axis.bind_lowest() if axis is self.axes[-1] else axis
-            point = current.point or ()
-            if current.length != 1 << len(point):
-                part = eq.truncated_eq(point, None, current.length)
+        for place, axis in enumerate(self.axes):
+            bound = place == len(self.axes) - 1
+            left, length = axis.variables - bound, (axis.length + bound) >> bound
+            if length != 1 << left:
+                part = self._masses[place][left]
                 mass = part if mass is None else mass * part
         return mass
+
+    @cached_property
+    def _masses(self) -> list[list[Element]]:
+        """Of each axis, the sums of its eq tables, by the number of variables that are left."""
+        return [eq.suffix_masses(axis.point or (), axis.length) for axis in self.axes]
 
     @property
     def ends_axis(self) -> bool:
