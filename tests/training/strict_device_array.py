@@ -28,7 +28,7 @@ class StrictDeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         return _wrapped(func(*inside, **{name: _unwrapped(v) for name, v in kwargs.items()}))
 
     def __getattr__(self, name):
-        if name in ("shape", "ndim", "size", "dtype", "tolist"):
+        if name in ("shape", "ndim", "size", "dtype", "flags", "tolist"):
             return getattr(self._host, name)
         found = getattr(self._host, name)
         if not callable(found):

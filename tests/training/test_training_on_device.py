@@ -8,9 +8,29 @@ import pytest
 from strict_device_array import StrictDeviceArray
 from training_case import as_lists, random_batch, random_state, small_rule
 
+from zkbench.kernels import softmax
+from zkbench.kernels.launch import CpuTarget
 from zkbench.models.training import integer_training
 from zkbench.models.training.integer_training import TrainingState, integer_outputs, train_step
 from zkbench.models.training.rule import LOSSES
+
+
+class DeviceOfThese(CpuTarget):
+    """Where kernels run on strict device arrays: it takes no others."""
+
+    def to_device(self, array):
+        assert type(array) is StrictDeviceArray
+        assert array.flags.c_contiguous
+        return array._host.reshape(-1)
+
+
+@pytest.fixture(autouse=True)
+def kernels_on_device_arrays(monkeypatch):
+    of_host = softmax.target_of
+    device = DeviceOfThese(1)
+    monkeypatch.setattr(
+        softmax, "target_of", lambda a: device if type(a) is StrictDeviceArray else of_host(a)
+    )
 
 
 @pytest.mark.parametrize("exact_below", [1 << 53, 1])

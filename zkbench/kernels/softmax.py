@@ -237,7 +237,7 @@ def row_shifts(scores: Any, table: Any, row_sum: int, causal: bool = False) -> A
     causal: column j of row i counts where j <= i. table: int32, never grows and ends in 0.
     """
     rows, cols = scores.shape[-2:]
-    flat = np.ascontiguousarray(scores).astype(np.float64).reshape(-1, rows, cols)
+    flat = scores.astype(np.float64, order="C").reshape(-1, rows, cols)
     first = 0 if causal else cols
     heads, length = len(flat), first + rows
     block = 1 << length.bit_length()
