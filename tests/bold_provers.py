@@ -70,10 +70,9 @@ class BoldProgram(Program):
         pairs = zip(self.checks.lookups, lookers, strict=True)
         return [counts_in_range(*pair) for pair in pairs]
 
-    def _signed(self, target: Any, array: Any) -> Any:
-        if array.dtype == np.uint16:
-            return super()._signed(target, array)
-        return array.astype(np.int64) - (1 << 15)
+    def _signed(self, array: Any) -> Any:
+        signed = array.astype(np.int64) - (1 << 15)
+        return signed.astype(np.int16) if array.dtype == np.uint16 else signed
 
 
 class ClippedChecks(RangeChecks):
@@ -121,7 +120,7 @@ def committing(label: str, name: str) -> type[BoldProgram]:
 class Unflipped(BoldProgram):
     """Commits to the bits of unsigned integers as they are."""
 
-    def _signed(self, target: Any, array: Any) -> Any:
+    def _signed(self, array: Any) -> Any:
         return array.view(np.int16)
 
 

@@ -20,8 +20,8 @@ from blake3 import blake3
 from zkbench import binding, segments
 from zkbench.bench.timers import PhaseTimer
 from zkbench.commitments.claims import Claim
+from zkbench.commitments.dense import Centred
 from zkbench.commitments.interleaved import ProverData
-from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import Array, Target
 from zkbench.language_plan import LanguagePlan
 from zkbench.language_statement import LanguageStatement
@@ -137,9 +137,7 @@ class LanguageProver:
         self, plan: LanguagePlan, boundary: Boundary, tensors: Mapping[str, Array]
     ) -> ProverData:
         committed = {
-            name: centred(self.target, tensors[name])
-            if name in boundary.unsigned
-            else tensors[name]
+            name: Centred(tensors[name]) if name in boundary.unsigned else tensors[name]
             for name in boundary.shapes
         }
         return plan.scheme.commit(self.target, committed, boundary.shapes)

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from zkbench import binding
+from zkbench.commitments.dense import Centred
 from zkbench.commitments.interleaved import ProverData
 from zkbench.commitments.schemes import DEFAULT, Scheme, scheme_from_json
 from zkbench.errors import UnusableInput
@@ -224,16 +225,9 @@ def state_tensors(
 ) -> dict[str, Array]:
     """A state's tensors on the target; committed: as integers that a commitment takes."""
     arrays = state_arrays(plan.rule, plan.stacked, state, when)
-    if committed:
-        arrays = {name: _centred(array) for name, array in arrays.items()}
-    return {name: target.to_device(array) for name, array in arrays.items()}
-
-
-def _centred(array: Any) -> Any:
-    """Unsigned 16-bit integers less 2^15, as they are committed; others as they are."""
-    if array.dtype != np.uint16:
-        return array
-    return (array.astype(np.int32) - (1 << 15)).astype(np.int16)
+    tensors = {name: target.to_device(array) for name, array in arrays.items()}
+    unsigned = [name for name in tensors if committed and arrays[name].dtype == np.uint16]
+    return tensors | {name: Centred(tensors[name]) for name in unsigned}
 
 
 def _write_run(

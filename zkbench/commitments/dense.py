@@ -8,17 +8,33 @@ commitment may be larger than the target's memory. A single tensor of the target
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from zkbench.commitments.layout import Layout, Slot
 from zkbench.fields import Field
-from zkbench.kernels.interleaved import fill
+from zkbench.kernels.interleaved import centred, fill
 from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.ntt import holds_integers
 
 _RESIDENT_SHARE = 8  # a vector within this part of the workspace is put together once
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """A tensor of unsigned 16-bit integers, of which it is committed to each less 2^15.
+
+    Those are made for a piece at a time: another copy of a large tensor would stay until it is opened.
+    """
+
+    array: Array
+    dtype: ClassVar[np.dtype] = np.dtype(np.int16)
+
+    @property
+    def size(self) -> int:
+        return int(self.array.size)
 
 
 class DenseVector:
@@ -30,7 +46,7 @@ class DenseVector:
     def __init__(
         self, target: Target, field: Field, layout: Layout, tensors: Mapping[str, Any]
     ) -> None:
-        """Flat or shaped arrays; raises ValueError if their names or sizes are not the layout's."""
+        """Arrays, flat or shaped, or ``Centred``; ValueError if names or sizes are not the layout's."""
         if set(tensors) != set(layout.shapes):
             raise ValueError("the tensors to commit to and their shapes have different names")
         for slot in layout.slots:
@@ -45,7 +61,11 @@ class DenseVector:
     def _is_resident(self) -> bool:
         """Whether the vector is on the target already, or is short enough to stay there."""
         only = next(iter(self._tensors.values())) if len(self._tensors) == 1 else None
-        if only is not None and not isinstance(only, np.ndarray) and only.dtype == self.dtype:
+        if (
+            only is not None
+            and not isinstance(only, np.ndarray | Centred)
+            and only.dtype == self.dtype
+        ):
             return True
         num_bytes = self.length * self.dtype.itemsize
         return num_bytes * _RESIDENT_SHARE <= self.target.workspace_bytes
@@ -77,6 +97,11 @@ class DenseVector:
     def _source(self, slot: Slot, first: int, last: int) -> Array:
         """Entries first to last of a tensor on the target."""
         array = self._tensors[slot.name]
+        if isinstance(array, Centred):
+            return centred(self.target, self._part(_flat(array.array), first, last))
+        return self._part(array, first, last)
+
+    def _part(self, array: Any, first: int, last: int) -> Array:
         if isinstance(array, np.ndarray):
             return self.target.to_device(array[first:last])
         return self.target.view(array, first, last)

@@ -190,6 +190,9 @@ def weighted_sum(
     col_weights: Array,
     kind: str = "small",
 ) -> object:
-    """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E."""
-    by_row = contract(target, field, values, rows, cols, 1, col_weights, kind)
+    """sum over r, c of row_weights[r] * col_weights[c] * values[r, c], as one element of E.
+
+    ``values`` may lie on the host, as those of ``contract_rows``.
+    """
+    by_row = contract_rows(target, field, values, rows, cols, col_weights, kind)
     return dot(target, field, by_row, row_weights, rows)

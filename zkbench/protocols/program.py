@@ -32,11 +32,11 @@ from zkbench.commitments.claims import (
     Value,
     sum_of_weights,
 )
+from zkbench.commitments.dense import Centred
 from zkbench.commitments.interleaved import Commitment, ProverData
 from zkbench.commitments.layout import Layout
 from zkbench.commitments.schemes import Scheme
 from zkbench.fields import Field
-from zkbench.kernels.interleaved import centred
 from zkbench.kernels.launch import Array, Target
 from zkbench.protocols.gkr import Shape
 from zkbench.protocols.logup_star import LogupStar, LogupStarClaims, OutputClaim
@@ -303,7 +303,7 @@ class Program:
         """Multiplicities, which need more bits, are a commitment of their own."""
         shapes = self.checks.counts
         witness = {
-            name: self._signed(target, tensors[name]) if name in self.unsigned else tensors[name]
+            name: self._signed(tensors[name]) if name in self.unsigned else tensors[name]
             for name in self.witness
         }
         numbers = {n: target.to_device(c) for n, c in zip(shapes, counts, strict=True)}
@@ -312,9 +312,9 @@ class Program:
             self._commit(transcript, target, "counts", numbers, shapes),
         ]
 
-    def _signed(self, target: Target, array: Array) -> Array:
+    def _signed(self, array: Array) -> Any:
         """Unsigned 16-bit integers less 2^15."""
-        return centred(target, array)
+        return Centred(array)
 
     def _commit(
         self,

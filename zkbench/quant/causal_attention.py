@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zkbench.kernels.softmax import CausalSoftmax
 
-_GPU_SCORES = 1 << 30  # bytes of scores at once: rows that fill a large GPU
+_GPU_SCORES = 1 << 28  # bytes of scores at once: some 10,000 rows, and no large holes in a pool
 
 Int16s = NDArray[np.int16]
 Floats = NDArray[np.float64]
