@@ -15,7 +15,7 @@ COLUMNS = [
     Column("param_positions", "tokens", lambda value: f"{int(value):,}"),
     Column("segment", "layers at once", str),
     Column("extra_weights", "weights (million)", significant(4, 1e6)),
-    Column("extra_commit_s", "commit (s)", significant(3)),
+    Column("commit_s", "commit (s)", significant(3)),
     Column("prove_s_median", "prove (s)", significant(3)),
     Column("phase_witness_s", "of it the witness (s)", significant(3)),
     Column("proof_bytes", "proof (kB)", significant(4, 1e3)),

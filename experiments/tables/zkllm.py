@@ -13,7 +13,7 @@ GB = 1e9
 SYSTEM = "zkLLM"
 OURS = {
     "machine": "machine",
-    "commit_s": "extra_commit_s",
+    "commit_s": "commit_s",
     "prove_s": "prove_s_median",
     "proof_bytes": "proof_bytes",
     "verify_s": "verify_s_median",

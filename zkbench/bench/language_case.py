@@ -43,7 +43,7 @@ from zkbench.protocols.program import Program
 from zkbench.security import total_bits
 
 _LENGTH_BYTES = 4
-_WARM_BELOW_S = 10.0  # of a commitment that takes longer, compiling kernels is a small part
+_WARM_BELOW_S = 60.0  # of a commitment that takes longer, compiling kernels is a small part
 
 
 @dataclass(frozen=True)

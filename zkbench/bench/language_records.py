@@ -13,7 +13,8 @@ _NAMES = {"opt": "OPT", "llama": "LLaMA", "bytes": "bytes", "gpt": "GPT"}
 _UNITS = {"M": 1e6, "B": 1e9}
 # Not every record has them: of what was measured beside a proof, or only on one kind of machine.
 _COLUMNS = (
-    *("extra_weights", "extra_commit_s", "extra_forward_s", "extra_forward_with"),
+    *("extra_weights", "extra_commit_s", "extra_cold_commit_s"),
+    *("extra_forward_s", "extra_forward_with"),
     *("extra_committed_values", "extra_range_checks", "extra_table_lookups"),
     *("param_model", "param_positions", "param_segment", "device_peak_bytes"),
 )
@@ -23,6 +24,7 @@ def language_records(records: pandas.DataFrame, in_segments: bool = False) -> pa
     """The records of language models, by size, with `model` and `parameters` as they are printed.
 
     in_segments: those too whose layers were not proven together; `segment` is the number that was.
+    `commit_s`: none where a commitment was made but once, which may be the time of compiling kernels.
     `overhead`: proving time over that of a plain forward pass; `lookups`: values that are looked up.
     """
     rows = records[records["benchmark"] == "language"]
@@ -37,6 +39,8 @@ def language_records(records: pandas.DataFrame, in_segments: bool = False) -> pa
         overhead=rows["prove_s_median"] / rows["extra_forward_s"].astype(float),
     )
     by = ["target", "machine", "parameters", "model", "param_segment"]
+    once = rows["extra_commit_s"] == rows["extra_cold_commit_s"]
+    rows = rows.assign(commit_s=rows["extra_commit_s"].where(~once).astype(float))
     return rows.sort_values(by, na_position="first")
 
 
