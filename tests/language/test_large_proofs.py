@@ -1,4 +1,4 @@
-"""Proofs of 13 billion parameters on a GPU of 80 GB: what they take of it, and what lies where.
+"""Proofs of 7 and 13 billion parameters on a GPU of 80 GB: what they take of it, what lies where.
 
 Not tested here: values, which the dry target does not compute (tests/gpu, test_segments.py, ...).
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -16,12 +18,14 @@ from dry_target import DryArray, DryTarget
 
 import zkbench.protocols
 from zkbench.bench.language_case import LanguageCase, Told, prompt
+from zkbench.bench.language_models import integer_model
 from zkbench.bench.timers import PhaseTimer
 from zkbench.language_memory import _bytes_of, witness_bytes
-from zkbench.models.language.random_model import random_integer_model
-from zkbench.placement import _WORKSPACE_SHARE
+from zkbench.models.language.formats import LanguageFormats
+from zkbench.placed_model import WEIGHT_BYTES
+from zkbench.placement import _HOST_SHARE, _WORKSPACE_SHARE
 from zkbench.protocols.language_inference import LanguageInference
-from zkbench.protocols.language_tensors import model_shapes
+from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.transcript import ProverTranscript
 
 GIB = 1 << 30
@@ -39,9 +43,16 @@ def without_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zkbench.commitments.whir_rounds.prove_work", lambda *_: None)
 
 
+@cache
+def shipped_formats(name: str) -> LanguageFormats:
+    return integer_model(name, 0).formats
+
+
 def inference_of(case: LanguageCase, positions: int) -> LanguageInference:
+    """With the formats of a shipped model's first layer, on which memory does not depend."""
     case.tokens = prompt(case.name, positions, 0)
-    formats = random_integer_model(case.config).formats
+    formats = shipped_formats("llama-bytes" if case.config.is_llama else "opt-bytes")
+    formats = replace(formats, layers=[formats.layers[0]] * case.config.layers)
     return case._plan(Told(bytes(32), formats, 0)).inference(0)
 
 
@@ -65,18 +76,27 @@ class Everything(dict[str, Any]):
         return self[name]
 
 
-@pytest.mark.parametrize("model", ["llama-2-13b", "opt-13b"])
-def test_weights_on_the_host_and_a_witness_beside_them(model: str) -> None:
-    """All layers at once at 2048 positions."""
+def weights_of(case: LanguageCase, target: DryTarget, on_host: bool) -> dict[str, Any]:
+    sizes = {name: prod(shape) for name, shape in model_shapes(case.config).items()}
+    if not on_host:
+        return {name: target.empty(size, np.int16) for name, size in sizes.items()}
+    zeros = np.zeros(max(sizes.values()), dtype=np.int16)  # never read, so it takes no memory
+    return {name: zeros[:size] for name, size in sizes.items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "on_host"),
+    [("llama-2-13b", True), ("opt-13b", True), ("llama-2-7b", False), ("opt-6.7b", False)],
+)
+def test_weights_and_a_witness_fit_beside_the_work(model: str, on_host: bool) -> None:
+    """All layers at once at 2048 positions; weights on the host where `placement.py` leaves them."""
     case = LanguageCase(
         {"model": model, "positions": 2048, "scheme": "whir", "johnson": 0}, "cpu", 0
     )
+    assert on_host == (WEIGHT_BYTES * committed_integers(case.config) * _HOST_SHARE > MEMORY)
     inference, target = inference_of(case, 2048), DryTarget(MEMORY)
-    shapes = model_shapes(case.config)
-    sizes = {name: prod(shape) for name, shape in shapes.items()}
-    zeros = np.zeros(max(sizes.values()), dtype=np.int16)  # never read, so it takes no memory
-    weights = {name: zeros[:size] for name, size in sizes.items()}
-    data = case.scheme.commit(target, weights, shapes)
+    weights = weights_of(case, target, on_host)
+    data = case.scheme.commit(target, weights, model_shapes(case.config))
     others = witness_bytes(inference) + FORWARD
     target.workspace_bytes = int(_WORKSPACE_SHARE * (MEMORY - others - target.in_use))
     tensors = Everything(target, inference)
