@@ -5,8 +5,6 @@ Not tested here: values, which the dry target does not compute (tests/gpu, test_
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -14,33 +12,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dry_target import DryArray, DryTarget
+from dry_proof import GIB, MEMORY, Elsewhere, without_proofs_of_work
+from dry_target import DryTarget
 
-import zkbench.protocols
 from zkbench.bench.language_case import LanguageCase, Told, prompt
 from zkbench.bench.language_models import integer_model
 from zkbench.bench.timers import PhaseTimer
+from zkbench.commitments.dense import Centred
+from zkbench.commitments.interleaved import ProverData
 from zkbench.language_memory import _bytes_of, witness_bytes
+from zkbench.language_plan import LanguagePlan
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.placed_model import WEIGHT_BYTES
 from zkbench.placement import _HOST_SHARE, _WORKSPACE_SHARE
 from zkbench.protocols.language_inference import LanguageInference
-from zkbench.protocols.language_tensors import committed_integers, model_shapes
+from zkbench.protocols.language_segment import Boundary
+from zkbench.protocols.language_tensors import committed_integers, is_stacked, model_shapes
 from zkbench.transcript import ProverTranscript
 
-GIB = 1 << 30
-MEMORY = 77 * GIB  # of a GPU of "80 GB", less what the driver and pools of two libraries keep
+_TYPES = {2: np.int16, 4: np.int32}
 FORWARD = 2 * GIB  # tables, norms' inputs and what a forward pass leaves in a pool
 
 
 @pytest.fixture(autouse=True)
 def without_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proof of work needs a true hash."""
-    for info in pkgutil.iter_modules(zkbench.protocols.__path__, "zkbench.protocols."):
-        module = importlib.import_module(info.name)
-        if hasattr(module, "prove_work"):
-            monkeypatch.setattr(module, "prove_work", lambda *_: None)
-    monkeypatch.setattr("zkbench.commitments.whir_rounds.prove_work", lambda *_: None)
+    without_proofs_of_work(monkeypatch)
 
 
 @cache
@@ -48,32 +44,20 @@ def shipped_formats(name: str) -> LanguageFormats:
     return integer_model(name, 0).formats
 
 
-def inference_of(case: LanguageCase, positions: int) -> LanguageInference:
+def plan_of(case: LanguageCase, positions: int) -> LanguagePlan:
     """With the formats of a shipped model's first layer, on which memory does not depend."""
     case.tokens = prompt(case.name, positions, 0)
     formats = shipped_formats("llama-bytes" if case.config.is_llama else "opt-bytes")
     formats = replace(formats, layers=[formats.layers[0]] * case.config.layers)
-    return case._plan(Told(bytes(32), formats, 0)).inference(0)
+    return case._plan(Told(bytes(32), formats, 0))
 
 
-class Everything(dict[str, Any]):
-    """All tensors by name; those of a forward pass are counted elsewhere, by ``witness_bytes``."""
-
-    def __init__(self, target: DryTarget, inference: LanguageInference) -> None:
-        super().__init__()
-        self._owner = self._target = target
-        program = inference.program
-        shapes = {check.name: check.shape for check in program.checks.checks}
-        for name, shape in (shapes | dict(program.witness) | inference.virtual_shapes).items():
-            self[name] = self._array(prod(shape), {2: np.int16, 4: np.int32}[_bytes_of(name)])
-
-    def _array(self, size: int, dtype: Any) -> DryArray:
-        return DryArray(self._target, size, dtype, self._owner)
-
-    def __missing__(self, name: str) -> DryArray:
-        """What norms read, and their sums: their sizes do not matter to kernels that do not run."""
-        self[name] = self._array(0, np.int32)
-        return self[name]
+def everything(target: DryTarget, inference: LanguageInference) -> Elsewhere:
+    """The tensors of a forward pass, which ``witness_bytes`` counts."""
+    program = inference.program
+    shapes = {check.name: check.shape for check in program.checks.checks}
+    shapes |= dict(program.witness) | inference.virtual_shapes
+    return Elsewhere(target, shapes, {name: _TYPES[_bytes_of(name)] for name in shapes})
 
 
 def weights_of(case: LanguageCase, target: DryTarget, on_host: bool) -> dict[str, Any]:
@@ -94,14 +78,54 @@ def test_weights_and_a_witness_fit_beside_the_work(model: str, on_host: bool) ->
         {"model": model, "positions": 2048, "scheme": "whir", "johnson": 0}, "cpu", 0
     )
     assert on_host == (WEIGHT_BYTES * committed_integers(case.config) * _HOST_SHARE > MEMORY)
-    inference, target = inference_of(case, 2048), DryTarget(MEMORY)
+    inference, target = plan_of(case, 2048).inference(0), DryTarget(MEMORY)
     weights = weights_of(case, target, on_host)
     data = case.scheme.commit(target, weights, model_shapes(case.config))
     others = witness_bytes(inference) + FORWARD
     target.workspace_bytes = int(_WORKSPACE_SHARE * (MEMORY - others - target.in_use))
-    tensors = Everything(target, inference)
+    tensors = everything(target, inference)
     tensors.update(weights)
     target.peak = target.in_use
     transcript = ProverTranscript(case.scheme.field)
     inference.program.prove(transcript, target, [data], tensors, PhaseTimer())
     assert target.peak + others < MEMORY
+
+
+@pytest.mark.parametrize("model", ["llama-2-13b", "opt-13b"])
+def test_segments_fit_a_gpu_of_40_gb(model: str) -> None:
+    """Ten layers at a time: the first, one between and the last, and the opening of all weights."""
+    params = {"model": model, "positions": 2048, "scheme": "whir", "johnson": 0, "segment": 10}
+    case = LanguageCase(params, "cpu", 0)
+    memory = MEMORY // 2
+    plan, target = plan_of(case, 2048), DryTarget(memory // 4)
+    weights = weights_of(case, target, on_host=True)
+    data = case.scheme.commit(target, weights, model_shapes(case.config))
+    claims = []
+    for index in (0, 1, plan.cut.count - 1):
+        inference = plan.inference(index)
+        others = witness_bytes(inference) + FORWARD
+        target.workspace_bytes = int(_WORKSPACE_SHARE * (memory - others - target.in_use))
+        tensors = everything(target, inference)
+        segment = inference.segment
+        tensors.update(weights)
+        tensors.update(
+            {
+                segment.weights(name): array[: array.size // case.config.layers * segment.size]
+                for name, array in weights.items()
+                if is_stacked(name)
+            }
+        )
+        joints = [joint(plan, target, one) for one in inference.boundaries.values()]
+        transcript = ProverTranscript(case.scheme.field)
+        claims += inference.program.prove(
+            transcript, target, [data, *joints], tensors, PhaseTimer()
+        )
+        assert target.peak + others < memory
+    plan.scheme.prove(ProverTranscript(case.scheme.field), target, [(data, claims)])
+    assert target.peak < memory
+
+
+def joint(plan: LanguagePlan, target: DryTarget, boundary: Boundary) -> ProverData:
+    tensors = Elsewhere(target, boundary.shapes, {})
+    signed = {n: Centred(tensors[n]) if n in boundary.unsigned else tensors[n] for n in tensors}
+    return plan.scheme.commit(target, signed, boundary.shapes)
