@@ -15,7 +15,7 @@ from dry_target import DryArray, DryTarget
 import zkbench.protocols
 
 GIB = 1 << 30
-MEMORY = 77 * GIB  # of a GPU of "80 GB", less what the driver and pools of two libraries keep
+MEMORY = 77 * GIB  # of a GPU of "80 GB", less what the driver and two libraries keep
 
 
 def without_proofs_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +27,8 @@ def without_proofs_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zkbench.commitments.whir_rounds.prove_work", lambda *_: None)
 
 
-class Elsewhere(dict[str, Any]):
-    """Tensors on the target whose memory is counted elsewhere, of 16-bit integers if nothing is said.
+class Filled(dict[str, Any]):
+    """Tensors on the target, of 16-bit integers if nothing is said.
 
     One that has no shape is there too: its size does not matter to kernels that do not run.
     """
@@ -39,11 +39,15 @@ class Elsewhere(dict[str, Any]):
         super().__init__()
         self._target = target
         for name, shape in shapes.items():
-            self[name] = self._array(prod(shape), dtypes.get(name, np.int16))
-
-    def _array(self, size: int, dtype: Any) -> DryArray:
-        return DryArray(self._target, size, dtype, self._target)
+            self[name] = DryArray(target, prod(shape), dtypes.get(name, np.int16))
 
     def __missing__(self, name: str) -> DryArray:
-        self[name] = self._array(0, np.int32)
+        self[name] = DryArray(self._target, 0, np.int32)
         return self[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self.values())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zkbench.kernels.cuda_target import Pool
+from zkbench.kernels.cuda_target import WORKSPACE_SHARE, Pool
 from zkbench.kernels.launch import CpuTarget
 
 
@@ -35,14 +35,15 @@ class DryArray:
 
 
 class DryTarget(CpuTarget):
-    """Kernels must be given its own arrays, never the host's."""
+    """``memory``: bytes of it. Kernels must be given its own arrays, never the host's."""
 
     name = "cuda"
     runs_blocks = True
     unstored_levels = 2
 
-    def __init__(self, workspace_bytes: int) -> None:
-        super().__init__(1, workspace_bytes)
+    def __init__(self, memory: int) -> None:
+        super().__init__(1, memory // 4)
+        self.memory = memory
         self.multiprocessors = 132  # an H100's
         self.parallel_items = 1024 * self.multiprocessors
         self.in_use = self.peak = 0
@@ -50,6 +51,12 @@ class DryTarget(CpuTarget):
     def use(self, num_bytes: int) -> None:
         self.in_use += num_bytes
         self.peak = max(self.peak, self.in_use)
+
+    def free_memory(self) -> int:
+        return self.memory - self.in_use
+
+    def fit_workspace(self) -> None:
+        self.workspace_bytes = int(self.free_memory() * WORKSPACE_SHARE)
 
     def empty(self, length: int, dtype: Any = np.uint64) -> DryArray:
         return DryArray(self, length, dtype)

@@ -16,7 +16,7 @@ from zkbench.kernels.launch import Target
 from zkbench.language_plan import LanguagePlan
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.placed_model import WEIGHT_BYTES, stays_on_host
-from zkbench.placement import cupy_for, free_memory
+from zkbench.placement import cupy_for
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.protocols.operators import Norm
@@ -87,7 +87,7 @@ def _require_host(needed: int, what: str, remedy: str) -> None:
 
 
 def _require_device(target: Target, needed: int, what: str, remedy: str) -> None:
-    free = free_memory(target)
+    free = target.free_memory()
     if free is not None:
         _require(needed, free, what, "the GPU's memory", f"{remedy} a GPU with more")
 

@@ -88,14 +88,15 @@ class LanguageProver:
 
     def _prove_whole(self, planned: LanguagePlan) -> tuple[bytes, LanguageStatement]:
         with self.timer.phase("witness"):
-            trace = self.placed.stacked.forward(
-                planned.statement.tokens, planned.statement.positions
-            )
-            plan = _answered(planned, trace.output)
-            inference = plan.inference(0)
-            witness = self.placed.witness(inference, trace, self.target)
+            plan, witness = self._witness(planned)
         proof, _ = self._prove(plan, 0, (), [self.model], witness)
         return proof, plan.statement
+
+    def _witness(self, planned: LanguagePlan) -> tuple[LanguagePlan, dict[str, Array]]:
+        """The plan of the true statement, and the tensors of a whole forward pass."""
+        trace = self.placed.stacked.forward(planned.statement.tokens, planned.statement.positions)
+        plan = _answered(planned, trace.output)
+        return plan, self.placed.witness(plan.inference(0), trace, self.target)
 
     def _pass_through(self, prompt: Prompt) -> OutputTrace:
         """The model's output; nothing else is kept."""
@@ -109,20 +110,27 @@ class LanguageProver:
         self, plan: LanguagePlan, prompt: Prompt, index: int, stream: Any
     ) -> tuple[bytes, list[Claim], Roots, Any]:
         """(proof, claims that it leaves, roots of what it is joined to, the stream behind it)."""
-        inference, model = plan.inference(index), self.placed.stacked
+        inference = plan.inference(index)
         with self.timer.phase("witness"):
-            trace, behind = model.forward_layers(prompt, plan.layers(index), stream)
-            if inference.segment.ends:
-                trace = LanguageTrace(**vars(trace), output=model.output_at(prompt, behind))
-            tensors = self.placed.segment(inference, self.target)
-            tensors |= self.placed.witness(inference, trace, self.target, stream)
-            streams = {"first": stream, "last": behind}
-            tensors |= self._boundaries(inference, streams)
+            tensors, behind = self._segment_witness(plan, prompt, index, stream)
         with self.timer.phase("commit"):
             joints = [self._commit(plan, one, tensors) for one in inference.boundaries.values()]
         roots = tuple(data.commitment.root for data in joints)
         part, left = self._prove(plan, index, roots, [self.model, *joints], tensors)
         return part, left, roots, behind
+
+    def _segment_witness(
+        self, plan: LanguagePlan, prompt: Prompt, index: int, stream: Any
+    ) -> tuple[dict[str, Array], Any]:
+        """(the tensors of a segment's forward pass, the stream behind it)."""
+        inference, model = plan.inference(index), self.placed.stacked
+        trace, behind = model.forward_layers(prompt, plan.layers(index), stream)
+        if inference.segment.ends:
+            trace = LanguageTrace(**vars(trace), output=model.output_at(prompt, behind))
+        tensors = self.placed.segment(inference, self.target)
+        tensors |= self.placed.witness(inference, trace, self.target, stream)
+        tensors |= self._boundaries(inference, {"first": stream, "last": behind})
+        return tensors, behind
 
     def _boundaries(
         self, inference: LanguageInference, streams: Mapping[str, Any]
@@ -148,15 +156,19 @@ class LanguageProver:
         index: int,
         roots: Roots,
         given: list[ProverData],
-        tensors: Mapping[str, Array],
+        tensors: dict[str, Array],
     ) -> tuple[bytes, list[Claim]]:
-        """The proof of one segment, all of whose tensors are there, and the claims that it leaves."""
+        """The proof of one segment, all of whose tensors are there, and the claims that it leaves.
+
+        ``tensors`` is emptied, as by ``Program.prove``.
+        """
         inference, identity = plan.inference(index), plan.segment_protocol(index)
         transcript = binding.begin_proof(inference.field, identity, plan.public, plan.statement)
         _bind_states(transcript, plan, roots)
-        everything = {**self.tensors, **tensors}
+        for name, array in self.tensors.items():
+            tensors.setdefault(name, array)
         program = inference.program
-        left = program.prove(transcript, self.target, given, everything, self.timer)
+        left = program.prove(transcript, self.target, given, tensors, self.timer)
         return transcript.finish(), left
 
 

@@ -17,7 +17,7 @@ from zkbench.kernels.launch import Array, Target
 from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.integer_model import IntegerLanguageModel
 from zkbench.models.language.trace import LayersTrace
-from zkbench.placement import fit_workspace, pin, place_on, weights_stay_on_host
+from zkbench.placement import pin, place_on, weights_stay_on_host
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_tensors import committed_integers, model_shapes
 from zkbench.protocols.language_weights import (
@@ -56,7 +56,7 @@ class PlacedModel:
         arrays = model_arrays(model, np.asarray if on_host else place)
         if on_host:
             pin(target, arrays)
-        fit_workspace(target)
+        target.fit_workspace()
         return cls(model, StackedModel(model, arrays, place), arrays, on_host)
 
     def commit(self, target: Target, scheme: Scheme) -> tuple[ProverData, dict[str, Array]]:
@@ -75,7 +75,7 @@ class PlacedModel:
         """The tensors of one forward pass for a program; before: see ``WitnessTensors``."""
         arrays = segment_arrays(self.arrays, inference.segment)
         tensors = WitnessTensors(inference, arrays, trace, before).to_target(target)
-        fit_workspace(target)
+        target.fit_workspace()
         return tensors
 
     def segment(self, inference: LanguageInference, target: Target) -> dict[str, Array]:

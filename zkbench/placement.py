@@ -1,14 +1,15 @@
 """Where a language model computes: NumPy on the host, or CuPy beside a CUDA target.
 
 The forward pass is integer matrix products and entrywise work on whole tensors, which the vendor's
-libraries do; CuPy brings them, and its arrays become the target's without a copy. Two pools share the
-device's memory then: each gives back what it does not use before the other needs it.
+libraries do; CuPy brings them, its arrays become the target's without a copy, and its memory comes from
+the target's pool: so what one has freed the other takes, and the pool's peak is that of both.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,42 @@ from zkbench.kernels.launch import Target
 Place = Callable[[Any], Any]
 
 _HOST_SHARE = 5  # weights above this part of the device's memory stay on the host
-_WORKSPACE_SHARE = 0.55  # of the memory that is free once a witness is there
+_PAGE = 1 << 21  # device memory comes in pages of this size
 
 
 def cupy_for(target: Target) -> Any:
     """CuPy, where the target is a GPU that it can use too; else None."""
     if target.name != "cuda" or importlib.util.find_spec("cupy") is None:
         return None
+    return _cupy_with(target.pool)
+
+
+@cache
+def _cupy_with(pool: Any) -> Any:
+    """CuPy with arrays in that pool from now on."""
     import cupy
 
+    memory = _Memory(pool)
+    cupy.cuda.set_allocator(cupy.cuda.PythonFunctionAllocator(memory.take, memory.give_back).malloc)
     return cupy
+
+
+class _Memory:
+    """A target's pool as CuPy asks for memory: what is given back is named by its address alone."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._buckets: dict[int, int] = {}
+
+    def take(self, size: int, device: int) -> int:
+        # Large arrays are few, and as large as a witness: they are not rounded up by an eighth.
+        bucket = -(-size // _PAGE) * _PAGE if size >= 32 * _PAGE else self._pool.bucket(size)
+        pointer: int = self._pool.take(bucket)
+        self._buckets[pointer] = bucket
+        return pointer
+
+    def give_back(self, pointer: int, device: int) -> None:
+        self._pool.give_back(pointer, self._buckets.pop(pointer))
 
 
 def place_on(target: Target) -> Place:
@@ -59,21 +86,3 @@ def unpin(target: Target, arrays: Mapping[str, np.ndarray]) -> None:
     if cupy is not None:
         for array in arrays.values():
             cupy.cuda.runtime.hostUnregister(array.ctypes.data)
-
-
-def fit_workspace(target: Target) -> None:
-    """Give back what is unused, and let the prover have a share of what is free now."""
-    if cupy_for(target) is not None:
-        target.workspace_bytes = int(free_memory(target) * _WORKSPACE_SHARE)
-
-
-def free_memory(target: Target) -> Any:
-    """Bytes of a GPU's memory that are free once both pools have given back what is unused.
-
-    None for a CPU.
-    """
-    cupy = cupy_for(target)
-    if cupy is not None:
-        target.synchronise()
-        cupy.get_default_memory_pool().free_all_blocks()
-    return target.free_memory()

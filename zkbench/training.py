@@ -13,7 +13,6 @@ from zkbench.commitments.interleaved import ProverData
 from zkbench.errors import UnusableInput
 from zkbench.files import NewFile, read_bytes, write_together
 from zkbench.kernels.launch import Array, Target
-from zkbench.placement import fit_workspace
 from zkbench.progress import Note, silent
 from zkbench.proof import Proof, ProofRejected
 from zkbench.protocols.training import TrainingSegment
@@ -83,7 +82,7 @@ def prove_segment(
         on_target = tensors.to_target(target, segment.field)
         for when, one in (("first", first), ("last", last)):
             on_target |= state_tensors(run.plan, one, when, target)
-        fit_workspace(target)
+        target.fit_workspace()
     with timer.phase("commit"):
         given = [
             commit_data(run.plan, run.inputs, run.targets, target),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from brute_force import random_functional, true_claim
+from dry_target import DryTarget
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets import EACH_TARGET
@@ -111,6 +113,42 @@ def test_a_tensor_of_the_target_is_not_copied():
     values = np.arange(1 << 12, dtype=np.int16)
     dense = DenseVector(CpuTarget(1, 1), FIELD, Layout.of({"x": (1 << 12,)}), {"x": values})
     assert np.shares_memory(dense.piece(0, 1 << 12), values)
+
+
+def test_while_it_is_opened_a_vector_of_the_host_is_on_a_gpu_as_far_as_there_is_room():
+    sizes = {"a": 1 << 20, "b": 1 << 21, "c": 1 << 20}
+    tensors = {name: np.zeros(size, dtype=np.int16) for name, size in sizes.items()}
+    target = DryTarget(1 << 30)
+    target.workspace_bytes = 6 << 20  # three quarters of it are 4.5 MiB: a and c are 2 MiB each
+    dense = DenseVector(
+        target, FIELD, Layout.of({n: (size,) for n, size in sizes.items()}), tensors
+    )
+    for failure in (None, RuntimeError):
+        with suppress(RuntimeError), dense.held():
+            assert target.in_use == 4 << 20
+            assert target.workspace_bytes == 2 << 20
+            held = target.in_use
+            assert dense.piece(0, 1 << 20).size == 1 << 20
+            assert target.in_use == held
+            if failure is not None:
+                raise failure
+        assert (target.in_use, target.workspace_bytes) == (0, 6 << 20)
+
+
+@pytest.mark.parametrize("kind", ["int16", "mixed"])
+def test_pieces_are_short_wherever_all_of_their_values_are(kind):
+    tensors = _tensors(kind)
+    layout = Layout.of({name: tensor.shape for name, tensor in tensors.items()})
+    dense = DenseVector(CpuTarget(1, 1), FIELD, layout, tensors)
+    slots = layout.slots
+    whole = dense.piece(0, dense.length)
+    assert whole.dtype == (np.int16 if kind == "int16" else np.uint64)
+    for slot in slots:
+        piece = dense.piece(slot.offset, slot.offset + slot.size)
+        short = tensors[slot.name].dtype == np.int16
+        assert piece.dtype == (np.int16 if short else np.uint64)
+        expected = whole[slot.offset : slot.offset + slot.size]
+        assert (FIELD.lift(piece) == FIELD.lift(expected)).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -182,7 +182,8 @@ def prove(
     """``program``: the prover's own; ``wrap``: what it talks to in place of the transcript."""
     transcript = ProverTranscript(inference.field)
     bind(transcript, inference, data)
-    (program or inference.program).prove(wrap(transcript), target, [data], tensors, PhaseTimer())
+    work = (wrap(transcript), target, [data], dict(tensors), PhaseTimer())
+    (program or inference.program).prove(*work)
     return transcript.finish()
 
 

@@ -182,7 +182,7 @@ def test_the_benchmark_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_cpu_has_no_memory_of_its_own(llama: LanguageCase) -> None:
-    assert placement.free_memory(cpu_target()) is None
+    assert cpu_target().free_memory() is None
     require_commit_memory(llama.public.config, SMALL, cpu_target())
     require_proof_memory(llama.public.inference(llama.statement), cpu_target())
 
@@ -190,9 +190,9 @@ def test_a_cpu_has_no_memory_of_its_own(llama: LanguageCase) -> None:
 @pytest.mark.gpu
 def test_what_a_gpu_has_left() -> None:
     gpu = target("cuda")
-    before = placement.free_memory(gpu)
+    before = gpu.free_memory()
     assert 0 < before < 1 << 42
     held = gpu.zeros(1 << 25)
-    assert placement.free_memory(gpu) <= before - held.nbytes
+    assert gpu.free_memory() <= before - held.nbytes
     del held
-    assert placement.free_memory(gpu) >= before - (1 << 22)
+    assert gpu.free_memory() >= before - (1 << 22)

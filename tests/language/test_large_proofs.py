@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dry_proof import GIB, MEMORY, Elsewhere, without_proofs_of_work
+from dry_proof import GIB, MEMORY, Filled, without_proofs_of_work
 from dry_target import DryTarget
 
 from zkbench.bench.language_case import LanguageCase, Told, prompt
@@ -24,7 +24,7 @@ from zkbench.language_memory import _bytes_of, witness_bytes
 from zkbench.language_plan import LanguagePlan
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.placed_model import WEIGHT_BYTES
-from zkbench.placement import _HOST_SHARE, _WORKSPACE_SHARE
+from zkbench.placement import _HOST_SHARE
 from zkbench.protocols.language_inference import LanguageInference
 from zkbench.protocols.language_segment import Boundary
 from zkbench.protocols.language_tensors import committed_integers, is_stacked, model_shapes
@@ -52,12 +52,15 @@ def plan_of(case: LanguageCase, positions: int) -> LanguagePlan:
     return case._plan(Told(bytes(32), formats, 0))
 
 
-def everything(target: DryTarget, inference: LanguageInference) -> Elsewhere:
-    """The tensors of a forward pass, which ``witness_bytes`` counts."""
+def everything(target: DryTarget, inference: LanguageInference) -> Filled:
+    """The tensors of a forward pass; what ``witness_bytes`` counts besides is in use as well."""
     program = inference.program
     shapes = {check.name: check.shape for check in program.checks.checks}
     shapes |= dict(program.witness) | inference.virtual_shapes
-    return Elsewhere(target, shapes, {name: _TYPES[_bytes_of(name)] for name in shapes})
+    tensors = Filled(target, shapes, {name: _TYPES[_bytes_of(name)] for name in shapes})
+    target.use(witness_bytes(inference) - tensors.nbytes + FORWARD)
+    target.fit_workspace()
+    return tensors
 
 
 def weights_of(case: LanguageCase, target: DryTarget, on_host: bool) -> dict[str, Any]:
@@ -81,14 +84,18 @@ def test_weights_and_a_witness_fit_beside_the_work(model: str, on_host: bool) ->
     inference, target = plan_of(case, 2048).inference(0), DryTarget(MEMORY)
     weights = weights_of(case, target, on_host)
     data = case.scheme.commit(target, weights, model_shapes(case.config))
-    others = witness_bytes(inference) + FORWARD
-    target.workspace_bytes = int(_WORKSPACE_SHARE * (MEMORY - others - target.in_use))
     tensors = everything(target, inference)
     tensors.update(weights)
     target.peak = target.in_use
     transcript = ProverTranscript(case.scheme.field)
+    before = target.in_use
     inference.program.prove(transcript, target, [data], tensors, PhaseTimer())
-    assert target.peak + others < MEMORY
+    assert target.peak < MEMORY
+    assert set(tensors) == {
+        index for one in inference.program.lookups for _, index, _ in one.outputs
+    }
+    remainders = sum(2 * prod(c.shape) for c in inference.program.checks.checks if c.is_last)
+    assert target.in_use < before - remainders
 
 
 @pytest.mark.parametrize("model", ["llama-2-13b", "opt-13b"])
@@ -97,14 +104,13 @@ def test_segments_fit_a_gpu_of_40_gb(model: str) -> None:
     params = {"model": model, "positions": 2048, "scheme": "whir", "johnson": 0, "segment": 10}
     case = LanguageCase(params, "cpu", 0)
     memory = MEMORY // 2
-    plan, target = plan_of(case, 2048), DryTarget(memory // 4)
+    plan, target = plan_of(case, 2048), DryTarget(memory)
     weights = weights_of(case, target, on_host=True)
     data = case.scheme.commit(target, weights, model_shapes(case.config))
     claims = []
     for index in (0, 1, plan.cut.count - 1):
         inference = plan.inference(index)
-        others = witness_bytes(inference) + FORWARD
-        target.workspace_bytes = int(_WORKSPACE_SHARE * (memory - others - target.in_use))
+        before = target.in_use
         tensors = everything(target, inference)
         segment = inference.segment
         tensors.update(weights)
@@ -120,12 +126,13 @@ def test_segments_fit_a_gpu_of_40_gb(model: str) -> None:
         claims += inference.program.prove(
             transcript, target, [data, *joints], tensors, PhaseTimer()
         )
-        assert target.peak + others < memory
+        assert target.peak < memory
+        target.in_use = before
     plan.scheme.prove(ProverTranscript(case.scheme.field), target, [(data, claims)])
     assert target.peak < memory
 
 
 def joint(plan: LanguagePlan, target: DryTarget, boundary: Boundary) -> ProverData:
-    tensors = Elsewhere(target, boundary.shapes, {})
+    tensors = Filled(target, boundary.shapes, {})
     signed = {n: Centred(tensors[n]) if n in boundary.unsigned else tensors[n] for n in tensors}
     return plan.scheme.commit(target, signed, boundary.shapes)

@@ -281,7 +281,7 @@ def forge(
     transcript = ProverTranscript(segment.field)
     statement.bind(transcript)
     own, data = program(segment.program), list(held.values())
-    own.prove(wrap(transcript), target, data, tensors, PhaseTimer())
+    own.prove(wrap(transcript), target, data, dict(tensors), PhaseTimer())
     return Forgery(statement, transcript.finish(), names_outside(segment, tensors))
 
 

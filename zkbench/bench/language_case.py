@@ -35,7 +35,6 @@ from zkbench.models.language.config import LanguageModelConfig
 from zkbench.models.language.formats import LanguageFormats
 from zkbench.models.language.shipped import SHIPPED
 from zkbench.placed_model import PlacedModel
-from zkbench.placement import fit_workspace
 from zkbench.progress import silent
 from zkbench.proof import ProofRejected, canonical_json
 from zkbench.protocols.language_tensors import committed_integers
@@ -195,7 +194,7 @@ class LanguageCase:
     def extra(self) -> dict[str, Any]:
         """The commitment to the weights, the proof's sizes, and a plain forward pass beside it."""
         weights = self.committing | {"weights": committed_integers(self.config)}
-        fit_workspace(self.where)
+        self.where.fit_workspace()
         forward = plain_forward(self.name, self.config, self.tokens, self.target)
         return weights | self._sizes() | forward
 

@@ -42,7 +42,7 @@ from zkbench.models.training.rule import (
     TrainingRule,
 )
 from zkbench.models.training.training_data import random_data
-from zkbench.placement import fit_workspace, place_on
+from zkbench.placement import place_on
 from zkbench.proof import Message, Proof, ProofRejected, canonical_json
 from zkbench.protocols.training import RELUS
 from zkbench.protocols.training_witness import SegmentTensors
@@ -134,7 +134,7 @@ class TrainingCase:
         self.inputs, self.targets = place(inputs), place(targets)
         model = initial_model(rule.dims, self.seed + 2)  # the data has the two seeds before
         self.state = TrainingState.from_floats(model, rule).placed(place)
-        fit_workspace(self.where)
+        self.where.fit_workspace()
         cold, warm = (timed(self._commit)[0] for _ in range(2))
         self.committing = {"commit_s": warm, "cold_commit_s": cold}
         roots = [data.commitment.root.hex() for data in (self.data, self.first)]
@@ -201,7 +201,7 @@ class TrainingCase:
             tensors = filled.to_target(self.where, self.plan.scheme.field)
             for when, state in zip(("first", "last"), trained.states[index:], strict=False):
                 tensors |= state_tensors(self.plan, state, when, self.where)
-            fit_workspace(self.where)
+            self.where.fit_workspace()
         with timer.phase("commit"):
             given = [self.data, *self._commitments(trained, index)]
         part = prove_committed(trained.plan, index, given, tensors, self.where, timer)

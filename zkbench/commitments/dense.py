@@ -2,12 +2,14 @@
 
 Tensors may be arrays of the target, of the host, or memory-mapped files. A short vector is put
 together once and stays on the target; of a long one each pass brings piece after piece there, so a
-commitment may be larger than the target's memory. A single tensor of the target is never copied.
+commitment may be larger than the target's memory. A single tensor of the target is never copied. An
+opening passes over the data several times, and brings what there is room for only once (``held``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +22,8 @@ from zkbench.kernels.launch import Array, Target
 from zkbench.kernels.ntt import holds_integers
 
 _RESIDENT_SHARE = 8  # a vector within this part of the workspace is put together once
+_SHORT = np.dtype(np.int16)
+_HELD_SHARE = 0.75  # of the workspace, for tensors of the host while they are opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,9 @@ class Centred:
 class DenseVector:
     """``length`` values of type ``dtype``: signed integers, or words of F (uint64).
 
-    The tensors are kept, not copied: they must stay as they are until the last opening.
+    Where some tensors are wider than the others, ``dtype`` is words of F; pieces that are 16-bit
+    integers throughout come as such all the same, a quarter of the bytes. The tensors are kept, not
+    copied: they must stay as they are until the last opening.
     """
 
     def __init__(
@@ -74,8 +80,31 @@ class DenseVector:
     def holds_integers(self) -> bool:
         return self.dtype.kind == "i"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it, tensors of the host are on a GPU, as far as there is room in the workspace."""
+        tensors, workspace = self._tensors, self.target.workspace_bytes
+        if self._whole is None and self.target.name == "cuda":
+            self._tensors = self._brought(tensors, int(workspace * _HELD_SHARE))
+        try:
+            yield
+        finally:
+            self._tensors, self.target.workspace_bytes = tensors, workspace
+
+    def _brought(self, tensors: Mapping[str, Any], room: int) -> dict[str, Any]:
+        brought = dict(tensors)
+        for name, array in tensors.items():
+            if isinstance(array, np.ndarray) and array.nbytes <= room:
+                brought[name] = self.target.to_device(array)
+                self.target.workspace_bytes -= array.nbytes
+                room -= array.nbytes
+        return brought
+
     def piece(self, start: int, stop: int) -> Array:
-        """Values start to stop (or to the end) on the target; not to be written to."""
+        """Values start to stop (or to the end) on the target; not to be written to.
+
+        16-bit integers if all of them are, else of type ``dtype``.
+        """
         stop = min(stop, self.length)
         if self._whole is not None:
             return self.target.view(self._whole, start, stop)
@@ -83,11 +112,13 @@ class DenseVector:
 
     def _compose(self, start: int, stop: int) -> Array:
         parts = [part for slot in self.layout.slots if (part := _overlap(slot, start, stop))]
+        types = {self._tensors[slot.name].dtype for slot, _, _ in parts}
+        dtype = _SHORT if types == {_SHORT} else self.dtype
         if len(parts) == 1:
             source = self._source(*parts[0])
-            if source.dtype == self.dtype:
+            if source.dtype == dtype:
                 return source
-        out = self.target.empty(stop - start, self.dtype)
+        out = self.target.empty(stop - start, dtype)
         for slot, first, last in parts:
             source = self._source(slot, first, last)
             offset = slot.offset + first - start

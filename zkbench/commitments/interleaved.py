@@ -7,7 +7,8 @@ leaf i of the tree is the row of all codewords at the i-th root in bit-reversed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,15 @@ class ProverData:
     commitment: Commitment
     dense: DenseVector
     rows: Rows  # of the codewords: one leaf a row
+
+
+@contextmanager
+def held(commitments: Iterable[ProverData]) -> Iterator[None]:
+    """Within it, these vectors are on the target as far as there is room: each is read several times."""
+    with ExitStack() as stack:
+        for data in commitments:
+            stack.enter_context(data.dense.held())
+        yield
 
 
 def commit(

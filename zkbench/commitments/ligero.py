@@ -30,7 +30,13 @@ import numpy as np
 
 from zkbench.commitments.claims import Claim
 from zkbench.commitments.dense_weights import PointTables
-from zkbench.commitments.interleaved import Code, Commitment, InterleavedScheme, ProverData
+from zkbench.commitments.interleaved import (
+    Code,
+    Commitment,
+    InterleavedScheme,
+    ProverData,
+    held,
+)
 from zkbench.commitments.proximity import Radius
 from zkbench.commitments.reduction import ColumnClaim, Reduction, check_commitment
 from zkbench.commitments.rows import draw_rows, receive_rows
@@ -82,13 +88,14 @@ class Ligero(InterleavedScheme):
         openings: Sequence[tuple[ProverData, Sequence[Claim]]],
     ) -> None:
         """Prove all claims on all commitments; raises ValueError for claims that fit no tensor."""
-        for data, claims in openings:
-            _, column = Reduction(self.field).prove(transcript, target, data, claims)
-            transcript.send_words("combined column", target.to_host(column))
-        prove_work(transcript, target, self.grinding_bits)
-        for data, _ in openings:
-            log_length = data.commitment.code.log_length
-            data.rows.open(transcript, draw_rows(transcript, self.queries, log_length))
+        with held(data for data, _ in openings):
+            for data, claims in openings:
+                _, column = Reduction(self.field).prove(transcript, target, data, claims)
+                transcript.send_words("combined column", target.to_host(column))
+            prove_work(transcript, target, self.grinding_bits)
+            for data, _ in openings:
+                log_length = data.commitment.code.log_length
+                data.rows.open(transcript, draw_rows(transcript, self.queries, log_length))
 
     def verify(
         self,

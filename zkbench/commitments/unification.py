@@ -195,7 +195,7 @@ class Unification:
         for start, stop, piece in self._pieces(first, first + claim.blocks.size):
             weights = self._elements(high, start - first, stop - first)
             shape = (1, stop - start, size)
-            part = contract(self.target, self.field, piece, *shape, weights, self._kind)
+            part = contract(self.target, self.field, piece, *shape, weights, kind_of(piece.dtype))
             sums.append(self.target.to_host(part))
         return self._side_by_side(reduce(self._sum, sums), low)
 
@@ -236,12 +236,13 @@ class Unification:
 
     def _lifted_blocks(self, own: list[int]) -> np.ndarray:
         """The data of these blocks as E words, zero past the end."""
-        values = np.zeros((len(own), 1 << self.bits), dtype=self.dense.dtype)
+        size, limbs = 1 << self.bits, self.field.ext.limbs
+        words = np.zeros((len(own), size * limbs), dtype=np.uint64)
         for place, run in _runs(own):
             start, stop = own[place] << self.bits, own[place] + run << self.bits
-            host = self.target.to_host(self.dense.piece(start, stop))
-            values[place : place + run].reshape(-1)[: host.size] = host
-        return self.field.lift(values)
+            host = self.field.lift(self.target.to_host(self.dense.piece(start, stop)))
+            words[place : place + run].reshape(-1)[: host.size] = host.reshape(-1)
+        return words
 
     # What comes after it.
 
@@ -254,12 +255,14 @@ class Unification:
         for start, stop, piece in self._pieces(0, whole):
             where = self._elements(out, start, stop)
             shape = (stop - start, size, 1)
-            contract(self.target, self.field, piece, *shape, weights, self._kind, out=where)
+            kind = kind_of(piece.dtype)
+            contract(self.target, self.field, piece, *shape, weights, kind, out=where)
         if whole < self._num_blocks:
             left = self.dense.length - (whole << self.bits)
             piece = self.dense.piece(whole << self.bits, self.dense.length)
             where = self._elements(out, whole, whole + 1)
-            contract(self.target, self.field, piece, 1, left, 1, weights, self._kind, out=where)
+            kind = kind_of(piece.dtype)
+            contract(self.target, self.field, piece, 1, left, 1, weights, kind, out=where)
         return out
 
     def _pieces(self, first: int, last: int) -> Iterator[tuple[int, int, Array]]:
@@ -269,10 +272,6 @@ class Unification:
         for start in range(first, last, step):
             stop = min(start + step, last)
             yield start, stop, self.dense.piece(start << self.bits, stop << self.bits)
-
-    @property
-    def _kind(self) -> str:
-        return kind_of(self.dense.dtype)
 
     def _elements(self, array: Array, start: int, stop: int) -> Array:
         limbs = self.field.ext.limbs

@@ -28,7 +28,7 @@ from typing import Any
 
 from zkbench.commitments import whir_schedule
 from zkbench.commitments.claims import Claim
-from zkbench.commitments.interleaved import Commitment, InterleavedScheme, ProverData
+from zkbench.commitments.interleaved import Commitment, InterleavedScheme, ProverData, held
 from zkbench.commitments.joining import JoinedRows, JoinedValues, Joining
 from zkbench.commitments.reduction import Reduction, check_commitment
 from zkbench.commitments.whir_rounds import WhirRounds
@@ -101,12 +101,13 @@ class Whir(InterleavedScheme):
     ) -> None:
         """Prove all claims on all commitments; raises ValueError for claims that fit no tensor."""
         reduction = Reduction(self.field, self.security_bits)
-        parts = [reduction.prove(transcript, target, data, claims) for data, claims in openings]
-        point, vector = Joining(self.field, self.log_inv_rate, self.security_bits).prove(
-            transcript, target, parts
-        )
-        source = JoinedRows([data.rows for data, _ in openings])
-        self._rounds(len(point)).prove(transcript, target, vector, point, source)
+        with held(data for data, _ in openings):
+            parts = [reduction.prove(transcript, target, data, claims) for data, claims in openings]
+            point, vector = Joining(self.field, self.log_inv_rate, self.security_bits).prove(
+                transcript, target, parts
+            )
+            source = JoinedRows([data.rows for data, _ in openings])
+            self._rounds(len(point)).prove(transcript, target, vector, point, source)
 
     def verify(
         self,

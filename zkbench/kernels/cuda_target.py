@@ -26,6 +26,7 @@ _MAP_THREADS = 256
 # what is added into is often all one word. Copies stay in the cache of a GPU, 50 MB.
 _COPIES, _COPIED_WORDS = 32, 1 << 21
 _SIGN = 1 << 63  # w ^ 2^63, less 2^63: the word w as a signed integer
+WORKSPACE_SHARE = 0.55  # of the memory that is free once a witness is there
 _api = driver.driver
 
 
@@ -58,10 +59,11 @@ class Pool:
         self._free[bucket].append(pointer)
 
     def _allocate(self, bucket: int) -> int:
-        try:
-            return int(_api.cuMemAlloc(bucket))
-        except driver.CudaAPIError:
-            self._release()
+        for enough in (bucket, None):
+            try:
+                return int(_api.cuMemAlloc(bucket))
+            except driver.CudaAPIError:
+                self._release(enough)
         try:
             return int(_api.cuMemAlloc(bucket))
         except driver.CudaAPIError as error:
@@ -70,13 +72,15 @@ class Pool:
                 " in use); use a smaller size or a larger GPU"
             ) from error
 
-    def _release(self) -> None:
-        """Return what is free to the driver."""
+    def _release(self, enough: int | None = None) -> None:
+        """Return what is free to the driver: all, or the largest blocks until they are ``enough``."""
         _api.cuCtxSynchronize()
-        for pointers in self._free.values():
-            for pointer in pointers:
-                _api.cuMemFree(pointer)
-        self._free.clear()
+        released = 0
+        for bucket in sorted(self._free, reverse=True):
+            pointers = self._free[bucket]
+            while pointers and (enough is None or released < enough):
+                _api.cuMemFree(pointers.pop())
+                released += bucket
 
 
 class DeviceArray:
@@ -225,10 +229,13 @@ class CudaTarget:
     def reset_memory_peak(self) -> None:
         self.pool.peak = self.pool.in_use
 
-    def free_memory(self) -> int | None:
+    def free_memory(self) -> int:
         """Bytes of device memory that are free once the pool has given back what is unused."""
         self.pool._release()
         return int(cuda.current_context().get_memory_info().free)
+
+    def fit_workspace(self) -> None:
+        self.workspace_bytes = int(self.free_memory() * WORKSPACE_SHARE)
 
     def map(self, kernel: Kernel, n: int, *args: Any, grain: int = 0) -> None:
         """Queue body(i, *args) for i < n."""

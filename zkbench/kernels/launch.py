@@ -286,6 +286,9 @@ class CpuTarget:
     def free_memory(self) -> int | None:
         return None
 
+    def fit_workspace(self) -> None:
+        """Choose ``workspace_bytes`` anew by what is free: a GPU's memory also holds all tensors."""
+
     def _split(self, n: int, grain: int) -> list[tuple[int, int]]:
         """At most one range a thread, none of fewer than ``grain`` items."""
         parts = 1 if self._pool is None else max(1, min(self.threads, n // grain))

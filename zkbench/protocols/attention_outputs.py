@@ -63,7 +63,7 @@ class AttentionOutputs:
         scale, size = 1 << self.log_scale, 1 << self.value_bits
         return (
             RangeCheck("row_sums", 2 * tolerance, shape.rows, tolerance - scale),
-            RangeCheck("output_remainders", scale, shape.queries),
+            RangeCheck("output_remainders", scale, shape.queries, is_last=True),
             RangeCheck("outputs", size, shape.queries, size // 2),
         )
 

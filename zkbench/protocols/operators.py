@@ -50,7 +50,8 @@ class Rescaled:
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
         size = 1 << VALUE_BITS
-        remainders = RangeCheck(f"{self.y}.remainders", 1 << self.shift, self.shape)
+        name = f"{self.y}.remainders"
+        remainders = RangeCheck(name, 1 << self.shift, self.shape, is_last=True)
         values = RangeCheck(self.y, size, self.shape, size // 2)
         return (remainders,) if self.is_index else (remainders, values)
 
@@ -239,8 +240,8 @@ class Names:
         return {check.name: run.ranged[self(check.name)] for check in checks}
 
     def witness(self, run: ProverRun, kind: Any) -> Any:
-        """A protocol's witness: a dataclass of tensors."""
-        return kind(**{one.name: run.tensors[self(one.name)] for one in fields(kind)})
+        """A protocol's witness: a dataclass of tensors; None for those that only lookups needed."""
+        return kind(**{one.name: run.tensors.get(self(one.name)) for one in fields(kind)})
 
     def book(self, run: Run, claims: Sequence[Claim]) -> None:
         run.ledger.claims += [replace(claim, tensor=self(claim.tensor)) for claim in claims]

@@ -17,7 +17,7 @@ done would be unproven: that is an error of the program, not of a proof, and rai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -165,6 +165,16 @@ class TableLookup:
                 ledger.add_value(name, value)
 
 
+_LET_GO_SHARE = 8  # of the workspace: memory that is let go of and changes it
+
+
+def _let_go(target: Target, tensors: dict[str, Array], names: Iterable[str]) -> None:
+    """Take these tensors out; the workspace follows where they are much of it."""
+    freed = sum(tensors.pop(name).nbytes for name in names if name in tensors)
+    if freed * _LET_GO_SHARE > target.workspace_bytes:
+        target.fit_workspace()
+
+
 @dataclass(frozen=True)
 class Program:
     """The operators of a model, from its inputs to its outputs, and its committed tensors.
@@ -233,10 +243,13 @@ class Program:
         transcript: ProverTranscript,
         target: Target,
         given: Sequence[ProverData],
-        tensors: Tensors,
+        tensors: dict[str, Array],
         timer: PhaseTimer,
     ) -> list[Claim]:
         """``given``: the prover's side of these commitments; the statement is already bound.
+
+        ``tensors``: all of them; emptied of those that are not needed any more, so that their memory,
+        where nobody else holds them, is the next stage's to use.
 
         Returns the claims on those that are deferred.
         """
@@ -246,12 +259,21 @@ class Program:
             counts = self._counts(target, lookers)
             opened = [*given, *self._commit_witness(transcript, target, tensors, counts)]
         with timer.phase("lookups"):
-            ranged = self._ranges.prove(transcript, target, lookers, counts)
+
+            def done(places: list[tuple[int, int]]) -> None:
+                last = [place for place in places if checks.at(*place).is_last]
+                for l, k in last:
+                    lookers[l][k] = None
+                _let_go(target, tensors, [checks.at(*place).name for place in last])
+
+            ranged = self._ranges.prove(transcript, target, lookers, counts, done)
         ledger = Ledger(checks.on_counts(ranged))
         run = ProverRun(self.field, transcript, checks.values(ranged), ledger, target, tensors)
         with timer.phase("sumchecks"):
             for operator in reversed(self.operators):
                 operator.prove(run)
+            indices = {index for one in self.lookups for _, index, _ in one.outputs}
+            _let_go(target, tensors, set(tensors) - indices)
         with timer.phase("lookups"):
             opened += [self._prove_lookup(run, one) for one in self.lookups]
         with timer.phase("opening"):

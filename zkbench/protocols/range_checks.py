@@ -17,12 +17,16 @@ from zkbench.protocols.tlookup import Lookup, LookupClaims
 
 @dataclass(frozen=True)
 class RangeCheck:
-    """Every entry of the tensor ``name``, plus ``offset``, is in [0, size), size a power of two."""
+    """Every entry of the tensor ``name``, plus ``offset``, is in [0, size), size a power of two.
+
+    is_last: nothing reads the tensor after its lookup, so that a prover can let go of it.
+    """
 
     name: str
     size: int
     shape: Shape
     offset: int = 0
+    is_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class RangeChecks:
     def counts(self) -> dict[str, Shape]:
         """Names and shapes of the lookups' multiplicities, which the prover commits to."""
         return {f"counts{size}": (size,) for size in self.sizes}
+
+    def at(self, lookup: int, looker: int) -> RangeCheck:
+        """The check that is a looker of ``lookups``."""
+        return self._of_size(self.sizes[lookup])[looker]
 
     def lookers(self, tensors: Mapping[str, Array]) -> list[list[Array]]:
         """The tensors in the order of the lookups."""

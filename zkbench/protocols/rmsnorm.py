@@ -133,7 +133,7 @@ class RMSNorm:
         """Names are those of the fields of the witness."""
         size, shapes = 1 << self.value_bits, self.committed_shapes
         return (
-            RangeCheck("remainders", size, self.shape),
+            RangeCheck("remainders", size, self.shape, is_last=True),
             RangeCheck("outputs", size, self.shape, size // 2),
             RangeCheck("limbs", size, shapes["limbs"]),
             RangeCheck("sq_high", 1 << (self.value_bits // 2), self.row_shape),

@@ -18,7 +18,7 @@ GKR. No row of the table may occur p times: a lookup has fewer than 2^63 values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -135,8 +135,12 @@ class TLookup:
         target: Target,
         lookers: Sequence[Sequence[Array]],
         counts: Sequence[np.ndarray],
+        done: Callable[[list[tuple[int, int]]], None] = lambda places: None,
     ) -> list[LookupClaims]:
-        """``lookers[l][k]``: integers of looker k on the target; ``counts[l]``: its multiplicities."""
+        """``lookers[l][k]``: integers of looker k on the target; ``counts[l]``: its multiplicities.
+
+        ``done`` is told behind each batch which (l, k) were in it: those are not read again.
+        """
         if work := self._work():
             prove_work(transcript, target, work)
         alpha = transcript.challenge("alpha")
@@ -151,6 +155,7 @@ class TLookup:
             leaves += gkr.prove(transcript, trees)
             roots += [tree.root for tree in trees]
             del trees  # before the next batch takes memory
+            done([place for place in batch if not self._is_table(place)])
         transcript.send("inverse", [_product([root.q for root in roots]).inverse()])
         return self._claims(alpha, leaves)
 

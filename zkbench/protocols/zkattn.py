@@ -126,7 +126,8 @@ class ZkAttn:
     @property
     def range_checks(self) -> tuple[RangeCheck, ...]:
         """Names are those of the fields of the witness."""
-        remainders = RangeCheck("score_remainders", 1 << self.score_shift, self.shape.scores)
+        size, shape = 1 << self.score_shift, self.shape.scores
+        remainders = RangeCheck("score_remainders", size, shape, is_last=True)
         return (remainders, *self.shifts.range_checks, *self.outputs.range_checks)
 
     @property
