@@ -99,16 +99,21 @@ def _sum_rows(ring: Arithmetic) -> Any:
 class Kernel:
     """One body and its compiled form for each target; ``width`` > 0 makes it a reduction.
 
-    A CUDA kernel that needs a shape of its own gives ``cuda_source``, a function of no arguments
-    that returns it; it takes the same arguments.
+    cuda_body: where neighbouring items of a GPU work together, a function that makes its body there.
     """
 
     registry: dict[str, Kernel] = {}
 
     def __init__(
-        self, name: str, body: Any, ring: Arithmetic | None = None, width: int = 0
+        self,
+        name: str,
+        body: Any,
+        ring: Arithmetic | None = None,
+        width: int = 0,
+        cuda_body: Callable[[], Any] | None = None,
     ) -> None:
         self.name, self.body, self.ring, self.width = name, body, ring, width
+        self.cuda_body = cuda_body
         Kernel.registry[name] = self
 
     @cached_property
@@ -147,7 +152,7 @@ class Kernel:
         if self.width:
             assert self.ring is not None
             return cuda_shells.reduction(self.body, self.ring, self.width)
-        return cuda_shells.map_over(self.body)
+        return cuda_shells.map_over(self.cuda_body() if self.cuda_body else self.body)
 
     @cached_property
     def cuda(self) -> Any:

@@ -4,10 +4,11 @@ Scores are rows of float64 integers, heads x rows x cols; row r of a head is pos
 tiles (bi, bj) of B x B positions with bj <= bi exist, in the order (0, 0), (1, 0), (1, 1), (2, 0), ...,
 and of them t and remainders are arrays heads x tiles x B x B.
 
-A row's shift is found by one thread: the sum of its weights never grows with the shift, and the
-logarithm of the sum at its top is about where it is right, so four or five sums decide. On a GPU those
-are bound by looking up a table of 256 kB, about one entry a clock and multiprocessor: 2 ms for the 84e6
-scores of a layer of LLaMA-2-13B at 2048 positions. All else is bound by bytes.
+A row's shift is found by one thread, on a GPU by a warp: the sum of its weights never grows with the
+shift, and the logarithm of the sum at its top is about where it is right, so four or five sums decide.
+On a GPU those are bound by looking up a table of 256 kB, about one entry a clock and multiprocessor:
+2 ms for the 84e6 scores of a layer of LLaMA-2-13B at 2048 positions. (With a thread a row it was 15:
+there are some 10,000 rows at once, which hide no latency.) All else is bound by bytes.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ import numpy as np
 
 from zkbench.jit import device
 from zkbench.kernels.gkr import row_of
-from zkbench.kernels.launch import Target, kernel, target_of
+from zkbench.kernels.launch import Kernel, Target, kernel, target_of
 
 _ROWS_GRAIN = 8  # rows of scores that are worth a thread of their own
+_LANES = 32  # of a warp
 
 
 @device("softmax.place")
 def _place(i, cols, rows, first, log_block, tiles):
-    """(position of the row, column, place in the tiles or -1) of score i."""
+    """(head, position of the row, column, place in the tiles or -1) of score i."""
     row = row_of(i, cols)
     column = i - row * cols
     head = row_of(row, rows)
@@ -53,103 +55,126 @@ def _rescale(i, scores, shift, cols, rows, first, log_block, tiles, remainders):
         remainders[place] = np.uint16(shifted - (quotient << shift))
 
 
-@device("softmax.sum")
-def _sum(excess, scores, start, stop, top, table, last):
-    """Of the weights of a row's scores for the shift top + excess."""
-    total = np.int64(0)
-    for j in range(start, stop):
-        total += np.int64(table[min(top + excess - np.int64(scores[j]), last)])
-    return total
+def choice(kind: str, lanes: int, total: Any, least: Any, most: Any) -> Any:
+    """The body of ``choose`` for ``lanes`` neighbouring items that share a row.
 
-
-@device("softmax.first_at_most")
-def _first_at_most(limit, guess, scores, start, stop, top, table, last):
-    """The smallest e >= 0 with sum(e) <= limit, sum(e), and sum(e - 1) where e > 0.
-
-    From a guess in growing steps until two of them enclose it, and then by bisection.
+    total, least, most: device functions that make one value of all lanes' and give it to each; so all
+    take the same turns.
     """
-    low, high = np.int64(-1), guess
-    above, below = np.int64(0), _sum(guess, scores, start, stop, top, table, last)
-    step = np.int64(1)
-    while below > limit:
-        low, above = high, below
-        high = min(low + step, last)
-        below = _sum(high, scores, start, stop, top, table, last)
-        step *= 2
-    while low < 0 and high > 0:
-        tried = max(high - step, np.int64(0))
-        found = _sum(tried, scores, start, stop, top, table, last)
-        if found > limit:
-            low, above = tried, found
-        else:
-            high, below = tried, found
-        step *= 2
-    while low >= 0 and high - low > 1:
-        middle = (low + high) // 2
-        found = _sum(middle, scores, start, stop, top, table, last)
-        if found > limit:
-            low, above = middle, found
-        else:
-            high, below = middle, found
-    return high, below, above
+
+    @device(f"softmax.sum.{kind}")
+    def weights_sum(excess, scores, start, stop, top, table, last):
+        """Of the weights of a row's scores for the shift top + excess; ``start`` is the lane's own."""
+        found = np.int64(0)
+        for j in range(start, stop, lanes):
+            found += np.int64(table[min(top + excess - np.int64(scores[j]), last)])
+        return total(found)
+
+    @device(f"softmax.first_at_most.{kind}")
+    def first_at_most(limit, guess, scores, start, stop, top, table, last):
+        """The smallest e >= 0 with sum(e) <= limit, sum(e), and sum(e - 1) where e > 0.
+
+        From a guess in growing steps until two of them enclose it, and then by bisection.
+        """
+        low, high = np.int64(-1), guess
+        above, below = np.int64(0), weights_sum(guess, scores, start, stop, top, table, last)
+        step = np.int64(1)
+        while below > limit:
+            low, above = high, below
+            high = min(low + step, last)
+            below = weights_sum(high, scores, start, stop, top, table, last)
+            step *= 2
+        while low < 0 and high > 0:
+            tried = max(high - step, np.int64(0))
+            found = weights_sum(tried, scores, start, stop, top, table, last)
+            if found > limit:
+                low, above = tried, found
+            else:
+                high, below = tried, found
+            step *= 2
+        while low >= 0 and high - low > 1:
+            middle = (low + high) // 2
+            found = weights_sum(middle, scores, start, stop, top, table, last)
+            if found > limit:
+                low, above = middle, found
+            else:
+                high, below = middle, found
+        return high, below, above
+
+    @device(f"softmax.shift.{kind}")
+    def best_shift(scores, start, stop, top, table, last, row_sum, unit):
+        """The smallest shift >= top for which the sum of the weights is nearest to row_sum, and that."""
+        row = scores, start, stop, top, table, last
+        whole = weights_sum(np.int64(0), *row)
+        guess = np.int64(math.ceil(math.log(max(whole / row_sum, 1.0)) * unit))
+        e, found, above = first_at_most(row_sum, min(guess, last), *row)
+        if e > 0 and above - row_sum <= row_sum - found:
+            e, found, _ = first_at_most(above, e - 1, *row)
+        return top + e, found
+
+    @device(f"softmax.extremes.{kind}")
+    def extremes(scores, start, stop, any_of_them):
+        lowest = highest = np.int64(any_of_them)
+        for j in range(start, stop, lanes):
+            score = np.int64(scores[j])
+            lowest, highest = min(lowest, score), max(highest, score)
+        return least(lowest), most(highest)
+
+    @device(f"softmax.choose.{kind}")
+    def choose(
+        i,
+        scores,
+        cols,
+        rows,
+        first,
+        log_block,
+        length,
+        table,
+        last,
+        row_sum,
+        unit,
+        mask,
+        shifts,
+        sums,
+        lowest,
+        highest,
+    ):
+        """A row's shift, sum of weights, smallest t of a masked position and largest t of any."""
+        row = i // lanes
+        lane = i - row * lanes
+        head = row_of(row, rows)
+        position = first + row - head * rows
+        start = row * cols
+        past = start + min(position + 1, cols)
+        visible = start + min(((position >> log_block) + 1) << log_block, cols)
+        bottom, top = extremes(scores, start + lane, past, scores[start])
+        scale = table, last, row_sum, unit
+        shift, found = best_shift(scores, start + lane, past, top, *scale)
+        of_masked, of_any = mask, shift - bottom
+        if visible > past:
+            bottom, top = extremes(scores, past + lane, visible, scores[past])
+            of_masked = shift - top + mask
+            of_any = max(of_any, shift - bottom + mask)
+        if lane == 0:
+            out = head * length + position
+            shifts[out], sums[out] = shift, found
+            lowest[out], highest[out] = of_masked, of_any
+
+    return choose
 
 
-@device("softmax.shift")
-def _best_shift(scores, start, stop, top, table, last, row_sum, unit):
-    """The smallest shift >= top for which the sum of the weights is nearest to row_sum."""
-    whole = _sum(np.int64(0), scores, start, stop, top, table, last)
-    guess = np.int64(math.ceil(math.log(max(whole / row_sum, 1.0)) * unit))
-    e, at, above = _first_at_most(row_sum, min(guess, last), scores, start, stop, top, table, last)
-    if e > 0 and above - row_sum <= row_sum - at:
-        e, _, _ = _first_at_most(above, e - 1, scores, start, stop, top, table, last)
-    return top + e
+@device("softmax.alone")
+def _alone(value):
+    return value
 
 
-@device("softmax.extremes")
-def _extremes(scores, start, stop, lowest, highest):
-    for j in range(start, stop):
-        score = np.int64(scores[j])
-        lowest, highest = min(lowest, score), max(highest, score)
-    return lowest, highest
+def _by_warps() -> Any:
+    from zkbench.kernels.softmax_cuda import least, most, total
+
+    return choice("by_warps", _LANES, total, least, most)
 
 
-@kernel("softmax.choose")
-def _choose(
-    i,
-    scores,
-    cols,
-    rows,
-    first,
-    log_block,
-    length,
-    table,
-    last,
-    row_sum,
-    unit,
-    mask,
-    shifts,
-    sums,
-    lowest,
-    highest,
-):
-    """Row i's shift, sum of weights, smallest t of a masked position and largest t of any."""
-    head = row_of(i, rows)
-    position = first + i - head * rows
-    start = i * cols
-    past = start + min(position + 1, cols)
-    visible = start + min(((position >> log_block) + 1) << log_block, cols)
-    score = np.int64(scores[start])
-    bottom, top = _extremes(scores, start, past, score, score)
-    shift = _best_shift(scores, start, past, top, table, last, row_sum, unit)
-    out = head * length + position
-    shifts[out] = shift
-    sums[out] = _sum(shift - top, scores, start, past, top, table, last)
-    lowest[out], highest[out] = mask, shift - bottom
-    if visible > past:
-        score = np.int64(scores[past])
-        bottom, top = _extremes(scores, past, visible, score, score)
-        lowest[out] = shift - top + mask
-        highest[out] = max(highest[out], shift - bottom + mask)
+_choose = Kernel("softmax.choose", choice("alone", 1, _alone, _alone, _alone), cuda_body=_by_warps)
 
 
 @kernel("softmax.weigh")
@@ -204,10 +229,10 @@ class CausalSoftmax:
         """Fills the rows' places in ``found``, each heads x positions: shifts and sums (int32), and
         the smallest t of a masked position and the largest t of any (int64)."""
         heads, rows, cols = scores.shape
+        lanes = _LANES if self.target.runs_blocks else 1
         place = cols, rows, first, self._log_block, self.positions
         decide = self.table, self._last, row_sum, self._unit, self.mask
-        grain = _ROWS_GRAIN
-        self._map(_choose, heads * rows, scores, *place, *decide, *found, grain=grain)
+        self._map(_choose, heads * rows * lanes, scores, *place, *decide, *found, grain=_ROWS_GRAIN)
 
     def weigh(self, scores: Any, first: int, shifts: Any, t: Any) -> None:
         """Quotients become weights; ``t``: uint16, tiles."""
